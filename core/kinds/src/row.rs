@@ -1,0 +1,177 @@
+//! What one row of the kind table says.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::field::ErrorList;
+
+/// One built-in kind: its names on the wire, what it can be asked, and its strategy.
+pub struct Kind {
+    /// API group; empty for the core group.
+    pub group: &'static str,
+    /// API version inside the group, such as `v1`.
+    pub version: &'static str,
+    /// Kind in camel case, such as `Deployment`.
+    pub kind: &'static str,
+    /// Plural lower-case resource name, the one in paths and RBAC rules.
+    pub plural: &'static str,
+    /// Singular lower-case name.
+    pub singular: &'static str,
+    /// Short names for clients, such as `deploy`.
+    pub short_names: &'static [&'static str],
+    /// Categories, such as `all`.
+    pub categories: &'static [&'static str],
+    /// Whether objects live in a namespace.
+    pub namespaced: bool,
+    /// Verbs of the resource itself, alphabetical as discovery prints them. A kind with `create` alone is a
+    /// review that is answered and never stored.
+    pub verbs: &'static [&'static str],
+    /// Subresources, such as `status` and `scale`.
+    pub subresources: &'static [Subresource],
+    /// Name of the type in the schema tables, such as `io.k8s.api.apps.v1.Deployment`.
+    pub schema: &'static str,
+    /// Defaulting, validation and what may change.
+    pub strategy: &'static dyn Strategy,
+    /// Columns of the server-printed table, in order.
+    pub columns: &'static [Column],
+    /// The cells of one object's row, as many as `columns`; `now` is for ages.
+    pub cells: fn(&Value, Timestamp) -> Vec<Value>,
+    /// Field selectors beyond `metadata.name` and `metadata.namespace`: path and how to read it.
+    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+}
+
+impl Kind {
+    /// `group/version`, or `version` for the core group, as in `apiVersion`.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+    /// `plural.group`, or `plural` for the core group, as error messages name it.
+    pub fn group_resource(&self) -> String {
+        if self.group.is_empty() { self.plural.to_owned() } else { format!("{}.{}", self.plural, self.group) }
+    }
+    /// Whether objects of this kind are kept (a review is not).
+    pub fn stored(&self) -> bool {
+        self.verbs.contains(&"get")
+    }
+    /// The subresource of that name.
+    pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
+        self.subresources.iter().find(|s| s.name == name)
+    }
+    fn identity(&self) -> (&'static str, &'static str, &'static str) {
+        (self.group, self.plural, self.version)
+    }
+}
+
+impl PartialEq for Kind {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other) || self.identity() == other.identity()
+    }
+}
+impl Eq for Kind {}
+impl PartialOrd for Kind {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Kind {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.identity().cmp(&other.identity())
+    }
+}
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.api_version(), self.kind)
+    }
+}
+
+/// A subresource row, as discovery prints it.
+pub struct Subresource {
+    /// Name after the slash, such as `scale`.
+    pub name: &'static str,
+    /// Group and version of the kind when it is not the parent's, such as `("autoscaling", "v1")`.
+    pub group_version: Option<(&'static str, &'static str)>,
+    /// Kind of the body, such as `Scale`.
+    pub kind: &'static str,
+    /// Name of the body's type in the schema tables; empty where there is no JSON body.
+    pub schema: &'static str,
+    /// Verbs, alphabetical.
+    pub verbs: &'static [&'static str],
+}
+
+/// One column of a server-printed table.
+pub struct Column {
+    /// Heading, such as `Ready`.
+    pub name: &'static str,
+    /// `string`, `integer`, `date`...
+    pub kind: &'static str,
+    /// OpenAPI format; `name` marks the name column.
+    pub format: &'static str,
+    /// What the column says.
+    pub description: &'static str,
+    /// 0 for the ordinary output, 1 for `-o wide`.
+    pub priority: i32,
+}
+
+/// Which way an object is being changed: the main resource or one of its subresources.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Update<'a> {
+    /// The object itself: status is kept from the old one.
+    Main,
+    /// `status` or another subresource whose body is the whole object.
+    Sub(&'a str),
+}
+
+/// How objects of a kind come to be and change. All functions are pure; the defaults suit a kind without
+/// a spec, such as ConfigMap. The registry does metadata (name, uid, times, generation); a strategy does the rest.
+pub trait Strategy: Sync {
+    /// Fills in upstream's defaults, in place. Runs on every decoded body, before validation.
+    fn default(&self, _object: &mut Value) {}
+    /// Drops what a creator may not set (status), and sets what follows from the spec.
+    fn prepare_create(&self, _object: &mut Value) {}
+    /// Makes `new` what the update may make of it: for `Main` the old status is put back, for
+    /// `Sub("status")` everything but status (and metadata that status may change) comes from `old`.
+    fn prepare_update(&self, _new: &mut Value, _old: &Value, _update: Update<'_>) {}
+    /// Checks a new object; metadata has been checked before.
+    fn validate(&self, _object: &Value) -> ErrorList {
+        ErrorList::new()
+    }
+    /// Checks a change, immutable fields included; metadata has been checked before.
+    fn validate_update(&self, _new: &Value, _old: &Value, _update: Update<'_>) -> ErrorList {
+        ErrorList::new()
+    }
+    /// Texts for `Warning` headers.
+    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
+        Vec::new()
+    }
+    /// Checks a name; the default is a DNS subdomain. Returns upstream's messages.
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String>;
+    /// Whether `metadata.generation` counts changes of the spec.
+    fn counts_generation(&self) -> bool {
+        false
+    }
+    /// Whether an update may create the object (Lease, Event and the like).
+    fn create_on_update(&self) -> bool {
+        false
+    }
+    /// Whether an update without a resourceVersion is taken as it comes.
+    fn unconditional_update(&self) -> bool {
+        true
+    }
+    /// Seconds of grace that a delete gives when the client names none; `None`: deleted at once.
+    /// `asked` is the client's wish. Pod: `terminationGracePeriodSeconds`, 0 where it never ran.
+    fn grace_seconds(&self, _object: &Value, _asked: Option<i64>) -> Option<i64> {
+        None
+    }
+}
+
+/// The strategy of kinds that have nothing of their own: names are DNS subdomains.
+pub struct NoStrategy;
+
+impl Strategy for NoStrategy {
+    fn check_name(&self, _name: &str, _prefix: bool) -> Vec<String> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,124 @@
+//! All objects at one revision.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use gantry_kinds::KindRef;
+
+use crate::index::Indexes;
+use crate::object::{Object, ObjectKey};
+
+/// One change of one object, as the feed carries it. `after` is `None` when the object is gone.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Which object.
+    pub key: ObjectKey,
+    /// Revision of the write.
+    pub revision: u64,
+    /// The object before; `None` when it is new.
+    pub before: Option<Arc<Object>>,
+    /// The object after; `None` when it is gone.
+    pub after: Option<Arc<Object>>,
+}
+
+impl Change {
+    /// The object after the change, or the last that was seen of it.
+    pub fn object(&self) -> &Arc<Object> {
+        self.after.as_ref().or(self.before.as_ref()).expect("a change has a before or an after")
+    }
+}
+
+type Table = BTreeMap<(Arc<str>, Arc<str>), Arc<Object>>;
+
+/// All objects by kind, with indexes, at one revision.
+#[derive(Default)]
+pub struct View {
+    tables: BTreeMap<KindRef, Table>,
+    indexes: Indexes,
+    revision: u64,
+}
+
+impl View {
+    /// An empty view at revision 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The revision that this view has reached.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Puts an object in (`Some`) or takes it out, and moves the view to `revision`. Returns the change for the
+    /// feed; `None` when nothing was there to remove.
+    pub fn apply(&mut self, key: ObjectKey, after: Option<Arc<Object>>, revision: u64) -> Option<Change> {
+        self.revision = self.revision.max(revision);
+        let table = self.tables.entry(key.kind).or_default();
+        let at = (key.namespace.clone(), key.name.clone());
+        let before = match &after {
+            Some(object) => table.insert(at, object.clone()),
+            None => table.remove(&at),
+        };
+        if let Some(object) = &before {
+            self.indexes.remove(object);
+        }
+        if let Some(object) = &after {
+            self.indexes.insert(object);
+        }
+        (before.is_some() || after.is_some()).then_some(Change { key, revision, before, after })
+    }
+
+    /// Moves the view to `revision` without a change.
+    pub fn advance(&mut self, revision: u64) {
+        self.revision = self.revision.max(revision);
+    }
+
+    /// One object.
+    pub fn get(&self, kind: KindRef, namespace: &str, name: &str) -> Option<&Arc<Object>> {
+        self.tables.get(&kind)?.get(&(Arc::from(namespace), Arc::from(name)))
+    }
+
+    /// One object by key.
+    pub fn at(&self, key: &ObjectKey) -> Option<&Arc<Object>> {
+        self.tables.get(&key.kind)?.get(&(key.namespace.clone(), key.name.clone()))
+    }
+
+    /// All objects of a kind, in a namespace or in all.
+    pub fn list<'a>(&'a self, kind: KindRef, namespace: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Object>> {
+        let from = namespace.map_or(Bound::Unbounded, |ns| Bound::Included((Arc::from(ns), Arc::from(""))));
+        self.tables
+            .get(&kind)
+            .into_iter()
+            .flat_map(move |table| table.range((from.clone(), Bound::Unbounded)))
+            .take_while(move |((ns, _), _)| namespace.is_none_or(|wanted| wanted == &**ns))
+            .map(|(_, object)| object)
+    }
+
+    /// How many objects of a kind there are.
+    pub fn count(&self, kind: KindRef) -> usize {
+        self.tables.get(&kind).map_or(0, BTreeMap::len)
+    }
+
+    /// Objects whose `ownerReferences` name this uid.
+    pub fn owned_by<'a>(&'a self, uid: &'a str) -> impl Iterator<Item = &'a Arc<Object>> {
+        self.indexes.owned_by(uid).filter_map(|key| self.at(key))
+    }
+
+    /// The object with this uid.
+    pub fn by_uid(&self, uid: &str) -> Option<&Arc<Object>> {
+        self.at(self.indexes.uid(uid)?)
+    }
+
+    /// Objects of a kind by one of its selectable fields, such as pods by `spec.nodeName`; empty where the kind
+    /// has no such field.
+    pub fn by_field<'a>(
+        &'a self,
+        kind: KindRef,
+        path: &str,
+        value: &'a str,
+    ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        let at = kind.selectable.iter().position(|(name, _)| *name == path);
+        at.into_iter().flat_map(move |at| self.indexes.field(kind.schema, at, value)).filter_map(|key| self.at(key))
+    }
+}
