@@ -1,1 +1,100 @@
-//! gantry-store
+//! Where the bytes live: ordered keys with revisions, compare-and-commit, and a log of commits to watch.
+//!
+//! Invariants: every commit has one revision of its own and revisions only grow, also over crashes; a durable
+//! commit is answered, shown by `range` and delivered to watches only after it is on disk; watches see every commit
+//! after their start exactly once and in order, or learn that the log no longer reaches back that far.
+
+mod error;
+pub mod limits;
+mod watch;
+
+pub mod embedded;
+pub mod memory;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+pub use embedded::EmbeddedStore;
+pub use error::StoreError;
+pub use memory::MemoryStore;
+pub use watch::Watch;
+
+/// What a caller wants changed, all or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Txn {
+    /// Keys whose revision must be exactly this for the transaction to happen; 0 means that the key is absent.
+    pub compare: Vec<(Bytes, u64)>,
+    /// New values in order; `None` removes the key.
+    pub writes: Vec<(Bytes, Option<Bytes>)>,
+    /// Answer only once the change would survive a power loss.
+    pub durable: bool,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Commit {
+    /// It happened, at this revision.
+    Done(u64),
+    /// It did not happen: this key has this revision (0: absent) instead of the expected one.
+    Conflict {
+        /// The first key whose revision differs.
+        key: Bytes,
+        /// Its revision now.
+        revision: u64,
+    },
+}
+
+/// One key with its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The key.
+    pub key: Bytes,
+    /// Its value.
+    pub value: Bytes,
+    /// The revision of the last commit that wrote it.
+    pub revision: u64,
+}
+
+/// All entries under a prefix, in key order, as they were at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// The revision of the reading; a watch from here continues it without a gap.
+    pub revision: u64,
+    /// The entries.
+    pub entries: Vec<Entry>,
+}
+
+/// One commit as watches see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// Its revision.
+    pub revision: u64,
+    /// What it wrote, in the order of the transaction; `None` removed the key.
+    pub writes: Vec<(Bytes, Option<Bytes>)>,
+}
+
+/// A store of bytes with revisions.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// The revision of the last visible commit.
+    fn revision(&self) -> u64;
+    /// The revision up to which the log was compacted.
+    fn compacted(&self) -> u64;
+    /// All entries whose key starts with the prefix.
+    async fn range(&self, prefix: &[u8]) -> Result<Range, StoreError>;
+    /// Compares and writes in one step.
+    async fn commit(&self, txn: Txn) -> Result<Commit, StoreError>;
+    /// Every commit after the revision `from`.
+    async fn watch(&self, from: u64) -> Result<Watch, StoreError>;
+    /// Forgets a bounded number of log records up to and including `revision`; true when some are left, so that
+    /// the caller comes again.
+    async fn compact(&self, revision: u64) -> Result<bool, StoreError>;
+}
+
+/// Refuses transactions that are larger than any store should swallow at once.
+pub(crate) fn check_size(txn: &Txn, limit: usize) -> Result<(), StoreError> {
+    let writes = txn.writes.iter().map(|(key, value)| key.len() + value.as_ref().map_or(0, Bytes::len));
+    let compares = txn.compare.iter().map(|(key, _)| key.len());
+    let size = writes.chain(compares).sum();
+    if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok(()) }
+}

@@ -1,0 +1,81 @@
+//! What a store answers when it cannot do what was asked.
+
+use std::path::PathBuf;
+
+/// Every refusal and failure of a store.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The log no longer holds everything after the requested revision.
+    #[error("watch from revision {requested}: the log was compacted up to revision {compacted}")]
+    Compacted {
+        /// Where the watch wanted to start.
+        requested: u64,
+        /// The oldest revision that it may start from.
+        compacted: u64,
+    },
+    /// The watch wants to start from a revision that does not exist yet.
+    #[error("watch from revision {requested}: the newest revision is {newest}")]
+    Future {
+        /// Where the watch wanted to start.
+        requested: u64,
+        /// The newest revision.
+        newest: u64,
+    },
+    /// The transaction is larger than the store takes.
+    #[error("commit: the transaction has {size} bytes, at most {limit} are accepted")]
+    TooLarge {
+        /// Bytes of keys and values.
+        size: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The disk is full; reads go on, and writes do once there is space again.
+    #[error("commit: no space is left on the disk of {path}: {available} bytes are free")]
+    DiskFull {
+        /// The directory of the store.
+        path: PathBuf,
+        /// What is left.
+        available: u64,
+    },
+    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart helps.
+    #[error("commit: writes are stopped since an earlier one failed: {cause}")]
+    Poisoned {
+        /// The earlier failure.
+        cause: String,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// Another process has the directory open.
+    #[error("open {path}: another process uses this directory")]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// The directory was written by another version, or is not a store's directory; nothing in it was touched.
+    #[error("open {path}: found format {found:?}, this program reads and writes {expected:?}")]
+    Format {
+        /// The directory.
+        path: PathBuf,
+        /// What its format file says.
+        found: String,
+        /// What this program can read.
+        expected: String,
+    },
+    /// Something on disk is not what was written there.
+    #[error("{operation}: damaged data: {cause}")]
+    Damaged {
+        /// What was being done.
+        operation: &'static str,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The disk or the engine failed.
+    #[error("{operation}: {cause}")]
+    Io {
+        /// What was being done.
+        operation: &'static str,
+        /// What went wrong.
+        cause: String,
+    },
+}
