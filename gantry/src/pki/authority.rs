@@ -1,0 +1,126 @@
+//! The certificate authority and what it issues.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType,
+};
+
+use super::files::load_or_create;
+
+/// Clocks of other machines may be behind by this much.
+const BACKDATE: Duration = Duration::from_secs(3600);
+/// Leaves are made anew at every start, so a year is the longest that a process may run.
+const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
+const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// A certificate and its key, PEM.
+pub struct Leaf {
+    /// The certificate.
+    pub cert_pem: String,
+    /// Its private key, PKCS#8.
+    pub key_pem: String,
+}
+
+/// The cluster's certificate authority.
+pub struct Authority {
+    cert_pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// Reads `ca.crt` and `ca.key` from `folder`, or makes them.
+    pub fn load_or_create(folder: &Path) -> Result<Self> {
+        let key_pem = load_or_create(&folder.join("ca.key"), new_key_pem)?;
+        let key = KeyPair::from_pem(&key_pem).context("reading the authority's key")?;
+        let cert_pem = load_or_create(&folder.join("ca.crt"), || {
+            Ok(params()?.self_signed(&key).context("signing the authority's certificate")?.pem())
+        })?;
+        Ok(Authority { cert_pem, issuer: Issuer::new(params()?, key) })
+    }
+
+    /// The authority's certificate, PEM.
+    pub fn cert_pem(&self) -> &str {
+        &self.cert_pem
+    }
+
+    /// A server certificate under `name` with these alternative names.
+    pub fn issue_server(&self, name: &str, alternatives: Vec<SanType>) -> Result<Leaf> {
+        let mut params = leaf(name, None);
+        params.subject_alt_names = alternatives;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        self.issue(&params)
+    }
+
+    /// A client certificate: user `name` in `group`.
+    pub fn issue_client(&self, name: &str, group: &str) -> Result<Leaf> {
+        let mut params = leaf(name, Some(group));
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        self.issue(&params)
+    }
+
+    fn issue(&self, params: &CertificateParams) -> Result<Leaf> {
+        let key = KeyPair::generate().context("making a key")?;
+        let cert = params.signed_by(&key, &self.issuer).context("signing a certificate")?;
+        Ok(Leaf { cert_pem: cert.pem(), key_pem: key.serialize_pem() })
+    }
+}
+
+/// A new P-256 key, PKCS#8 PEM.
+pub fn new_key_pem() -> Result<String> {
+    Ok(KeyPair::generate().context("making a key")?.serialize_pem())
+}
+
+fn params() -> Result<CertificateParams> {
+    let mut params = CertificateParams::new(Vec::new()).context("the authority's parameters")?;
+    params.distinguished_name.push(DnType::CommonName, "gantry-ca");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+    lifetime(&mut params, AUTHORITY_LIFE);
+    Ok(params)
+}
+
+fn leaf(name: &str, group: Option<&str>) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    if let Some(group) = group {
+        params.distinguished_name.push(DnType::OrganizationName, group);
+    }
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.use_authority_key_identifier_extension = true;
+    lifetime(&mut params, LEAF_LIFE);
+    params
+}
+
+fn lifetime(params: &mut CertificateParams, life: Duration) {
+    let now = SystemTime::now();
+    params.not_before = (now - BACKDATE).into();
+    params.not_after = (now + life).into();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_authority_is_the_same_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = Authority::load_or_create(folder.path()).unwrap();
+        let second = Authority::load_or_create(folder.path()).unwrap();
+        assert_eq!(first.cert_pem(), second.cert_pem());
+    }
+
+    #[test]
+    fn a_client_certificate_names_user_and_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let leaf = Authority::load_or_create(folder.path()).unwrap().issue_client("admin", "system:masters").unwrap();
+        let (_, pem) = x509_parser::pem::parse_x509_pem(leaf.cert_pem.as_bytes()).unwrap();
+        let cert = pem.parse_x509().unwrap();
+        assert_eq!(cert.subject().to_string(), "O=system:masters, CN=admin");
+        assert_eq!(cert.issuer().to_string(), "CN=gantry-ca");
+    }
+}

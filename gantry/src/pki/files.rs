@@ -1,0 +1,34 @@
+//! Key files: private, and never half written.
+
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+/// Writes `text` to `path` with mode 0600, so that a reader sees the old file or the whole new one.
+pub fn write_private(path: &Path, text: &str) -> Result<()> {
+    let beside = path.with_extension("new");
+    let write = || -> std::io::Result<()> {
+        // A leftover of a crash may have other permissions.
+        let _ = std::fs::remove_file(&beside);
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    };
+    write().with_context(|| format!("writing {}", path.display()))
+}
+
+/// The text at `path`, made by `create` when there is none yet.
+pub fn load_or_create(path: &Path, create: impl FnOnce() -> Result<String>) -> Result<String> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let text = create()?;
+            write_private(path, &text)?;
+            Ok(text)
+        }
+        Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
+    }
+}

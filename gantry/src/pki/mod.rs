@@ -1,0 +1,40 @@
+//! The cluster's certificates: one P-256 authority, and leaves that are made anew at every start.
+//!
+//! Invariants: private keys are readable by their owner alone; the authority and the service-account key are made
+//! once and never replaced; a file is complete or absent (written beside and renamed).
+
+mod authority;
+mod files;
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+pub use authority::{Authority, Leaf};
+pub use files::write_private;
+use rcgen::SanType;
+
+/// Everything that the server needs to speak TLS and to sign tokens, and the leaves of the first users.
+pub struct Pki {
+    /// The authority.
+    pub authority: Authority,
+    /// The API server's certificate.
+    pub server: Leaf,
+    /// Private key of service-account tokens, PKCS#8 PEM, P-256.
+    pub token_key_pem: String,
+}
+
+/// Loads the authority from `folder`, or makes it there, and issues the server's certificate for `names` and
+/// `addresses`.
+pub fn prepare(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Pki> {
+    std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
+    let authority = Authority::load_or_create(folder)?;
+    let mut alternatives = Vec::new();
+    for name in names {
+        alternatives.push(SanType::DnsName(name.as_str().try_into().with_context(|| format!("host name {name:?}"))?));
+    }
+    alternatives.extend(addresses.iter().map(|a| SanType::IpAddress(*a)));
+    let server = authority.issue_server("kube-apiserver", alternatives)?;
+    let token_key_pem = files::load_or_create(&folder.join("service-account.key"), authority::new_key_pem)?;
+    Ok(Pki { authority, server, token_key_pem })
+}
