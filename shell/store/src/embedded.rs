@@ -31,13 +31,13 @@ impl Store for EmbeddedStore {
     fn compacted(&self) -> u64 {
         0
     }
-    async fn range(&self, _prefix: &[u8]) -> Result<Range, StoreError> {
+    async fn range(&self, _prefix: bytes::Bytes) -> Result<Range, StoreError> {
         Err(StoreError::Closed)
     }
     async fn commit(&self, _txn: Txn) -> Result<Commit, StoreError> {
         Err(StoreError::Closed)
     }
-    async fn watch(&self, _from: u64) -> Result<Watch, StoreError> {
+    fn watch(&self, _from: u64) -> Result<Watch, StoreError> {
         Err(StoreError::Closed)
     }
     async fn compact(&self, _revision: u64) -> Result<bool, StoreError> {

@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// The disk is full; reads go on, and writes do once there is space again.
     #[error("commit: no space is left on the disk of {path}: {available} bytes are free")]
-    DiskFull {
+    Full {
         /// The directory of the store.
         path: PathBuf,
         /// What is left.

@@ -40,6 +40,8 @@ pub enum Commit {
         /// The first key whose revision differs.
         key: Bytes,
         /// Its revision now.
+        actual: u64,
+        /// The newest commit of the store when it compared; whoever has seen this one knows why it differs.
         revision: u64,
     },
 }
@@ -64,13 +66,22 @@ pub struct Range {
     pub entries: Vec<Entry>,
 }
 
+/// One key as a commit left it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyChange {
+    /// The key.
+    pub key: Bytes,
+    /// Its new value; `None` when it was removed.
+    pub value: Option<Bytes>,
+}
+
 /// One commit as watches see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub struct Batch {
     /// Its revision.
     pub revision: u64,
-    /// What it wrote, in the order of the transaction; `None` removed the key.
-    pub writes: Vec<(Bytes, Option<Bytes>)>,
+    /// What it wrote, in the order of the transaction.
+    pub changes: Vec<KeyChange>,
 }
 
 /// A store of bytes with revisions.
@@ -81,11 +92,11 @@ pub trait Store: Send + Sync + 'static {
     /// The revision up to which the log was compacted.
     fn compacted(&self) -> u64;
     /// All entries whose key starts with the prefix.
-    async fn range(&self, prefix: &[u8]) -> Result<Range, StoreError>;
+    async fn range(&self, prefix: Bytes) -> Result<Range, StoreError>;
     /// Compares and writes in one step.
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError>;
     /// Every commit after the revision `from`.
-    async fn watch(&self, from: u64) -> Result<Watch, StoreError>;
+    fn watch(&self, from: u64) -> Result<Watch, StoreError>;
     /// Forgets a bounded number of log records up to and including `revision`; true when some are left, so that
     /// the caller comes again.
     async fn compact(&self, revision: u64) -> Result<bool, StoreError>;

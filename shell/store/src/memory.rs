@@ -10,13 +10,13 @@ use tokio::sync::broadcast;
 
 use crate::limits::{COMPACT_RECORDS, LIVE_COMMITS, TXN_BYTES};
 use crate::watch::{Log, Watch};
-use crate::{Commit, Committed, Entry, Range, Store, StoreError, Txn};
+use crate::{Batch, Commit, Entry, KeyChange, Range, Store, StoreError, Txn};
 
 /// Keys, values and the log in memory; everything is gone with the last handle.
 #[derive(Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
-    live: broadcast::Sender<Arc<Committed>>,
+    live: broadcast::Sender<Arc<Batch>>,
 }
 
 struct Shared {
@@ -28,7 +28,7 @@ struct State {
     revision: u64,
     compacted: u64,
     data: BTreeMap<Bytes, (u64, Bytes)>,
-    log: VecDeque<Arc<Committed>>,
+    log: VecDeque<Arc<Batch>>,
 }
 
 impl MemoryStore {
@@ -51,11 +51,12 @@ impl State {
     fn conflict(&self, txn: &Txn) -> Option<Commit> {
         txn.compare.iter().find_map(|(key, expected)| {
             let revision = self.data.get(key).map_or(0, |(revision, _)| *revision);
-            (revision != *expected).then(|| Commit::Conflict { key: key.clone(), revision })
+            let conflict = || Commit::Conflict { key: key.clone(), actual: revision, revision: self.revision };
+            (revision != *expected).then(conflict)
         })
     }
 
-    fn apply(&mut self, writes: Vec<(Bytes, Option<Bytes>)>) -> Arc<Committed> {
+    fn apply(&mut self, writes: Vec<(Bytes, Option<Bytes>)>) -> Arc<Batch> {
         self.revision += 1;
         for (key, value) in &writes {
             match value {
@@ -63,7 +64,8 @@ impl State {
                 None => self.data.remove(key),
             };
         }
-        let commit = Arc::new(Committed { revision: self.revision, writes });
+        let changes = writes.into_iter().map(|(key, value)| KeyChange { key, value }).collect();
+        let commit = Arc::new(Batch { revision: self.revision, changes });
         self.log.push_back(commit.clone());
         commit
     }
@@ -71,7 +73,7 @@ impl State {
 
 #[async_trait]
 impl Log for Shared {
-    async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Committed>>, StoreError> {
+    async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError> {
         let state = self.state.lock();
         if revision < state.compacted {
             return Err(StoreError::Compacted { requested: revision, compacted: state.compacted });
@@ -91,10 +93,9 @@ impl Store for MemoryStore {
         self.shared.state.lock().compacted
     }
 
-    async fn range(&self, prefix: &[u8]) -> Result<Range, StoreError> {
+    async fn range(&self, prefix: Bytes) -> Result<Range, StoreError> {
         let state = self.shared.state.lock();
-        let from = Bytes::copy_from_slice(prefix);
-        let entries = state.data.range(from..).take_while(|(key, _)| key.starts_with(prefix));
+        let entries = state.data.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
         let entries = entries.map(|(key, (revision, value))| Entry {
             key: key.clone(),
             value: value.clone(),
@@ -116,7 +117,7 @@ impl Store for MemoryStore {
         Ok(Commit::Done(revision))
     }
 
-    async fn watch(&self, from: u64) -> Result<Watch, StoreError> {
+    fn watch(&self, from: u64) -> Result<Watch, StoreError> {
         let state = self.shared.state.lock();
         if from > state.revision {
             return Err(StoreError::Future { requested: from, newest: state.revision });

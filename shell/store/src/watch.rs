@@ -11,33 +11,33 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::limits::PAGE_COMMITS;
-use crate::{Committed, StoreError};
+use crate::{Batch, StoreError};
 
 /// Where a watch finds commits that are no longer in memory.
 #[async_trait]
 pub(crate) trait Log: Send + Sync {
     /// At most `limit` commits after `revision`, oldest first, and only published ones.
-    async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Committed>>, StoreError>;
+    async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError>;
 }
 
 /// A stream of commits in revision order.
 pub struct Watch {
     position: u64,
     behind: bool,
-    page: VecDeque<Arc<Committed>>,
-    live: broadcast::Receiver<Arc<Committed>>,
+    page: VecDeque<Arc<Batch>>,
+    live: broadcast::Receiver<Arc<Batch>>,
     log: Arc<dyn Log>,
 }
 
 impl Watch {
     /// `live` must have been subscribed before anything after `from` could be missed in `log`.
-    pub(crate) fn new(from: u64, live: broadcast::Receiver<Arc<Committed>>, log: Arc<dyn Log>) -> Self {
+    pub(crate) fn new(from: u64, live: broadcast::Receiver<Arc<Batch>>, log: Arc<dyn Log>) -> Self {
         Watch { position: from, behind: true, page: VecDeque::new(), live, log }
     }
 
     /// The next commit; waits for it. Nothing is lost when the future is dropped. Errors: `Compacted` when the log
     /// was cut beyond this reader's place, `Closed` when the store has ended.
-    pub async fn next(&mut self) -> Result<Arc<Committed>, StoreError> {
+    pub async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
         loop {
             if let Some(commit) = self.page.pop_front() {
                 self.position = commit.revision;

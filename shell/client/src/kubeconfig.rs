@@ -1,0 +1,1 @@
+//! The file in which users keep their clusters.

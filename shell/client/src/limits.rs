@@ -1,0 +1,34 @@
+//! Every bound of this crate, in one place.
+
+use std::time::Duration;
+
+/// TCP connect and TLS handshake together.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// From sending a request to the head of its response.
+pub const RESPONSE: Duration = Duration::from_secs(65);
+/// Silence inside the body of a response that is read whole.
+pub const BODY_SILENCE: Duration = Duration::from_secs(30);
+/// Bytes of a response that is read whole.
+pub const BODY_BYTES: usize = 512 << 20;
+/// Pings on a connection with requests in flight.
+pub const PING_EVERY: Duration = Duration::from_secs(15);
+/// How long a ping may stay unanswered before the connection counts as dead.
+pub const PING_ANSWER: Duration = Duration::from_secs(10);
+/// Objects in one page of a list.
+pub const PAGE_OBJECTS: usize = 500;
+/// Events of a watch that wait for their reader.
+pub const WATCH_EVENTS: usize = 256;
+/// How long the server is asked to keep one watch open.
+pub const WATCH_SECONDS: u64 = 290;
+/// Silence on a watch after which it is opened anew: longer than the server is asked to keep it open.
+pub const WATCH_SILENCE: Duration = Duration::from_secs(330);
+/// Bytes of one line of a watch.
+pub const WATCH_LINE_BYTES: usize = 64 << 20;
+/// First pause after a failure; it doubles.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(50);
+/// Longest pause after a failure.
+pub const BACKOFF_LAST: Duration = Duration::from_secs(10);
+/// Bytes of one WebSocket message.
+pub const MESSAGE_BYTES: usize = 4 << 20;
+/// Bytes of stdin in one WebSocket message.
+pub const STDIN_BYTES: usize = 32 << 10;
