@@ -10,6 +10,7 @@ pub(crate) struct Indexes {
     by_owner: BTreeMap<String, BTreeSet<ObjectKey>>,
     by_uid: BTreeMap<String, ObjectKey>,
     by_field: BTreeMap<(&'static str, usize, String), BTreeSet<ObjectKey>>,
+    by_term: BTreeMap<&'static str, BTreeMap<String, BTreeSet<ObjectKey>>>,
 }
 
 impl Indexes {
@@ -21,6 +22,10 @@ impl Indexes {
         self.by_uid.insert(object.uid().to_owned(), key.clone());
         for (at, value) in object.header.fields.iter().enumerate() {
             self.by_field.entry((key.kind.schema, at, value.clone())).or_default().insert(key.clone());
+        }
+        for term in &object.header.terms {
+            let terms = self.by_term.entry(key.kind.schema).or_default();
+            terms.entry(term.clone()).or_default().insert(key.clone());
         }
     }
 
@@ -35,6 +40,9 @@ impl Indexes {
         for (at, value) in object.header.fields.iter().enumerate() {
             drop_entry(&mut self.by_field, &(key.kind.schema, at, value.clone()), key);
         }
+        if let Some(terms) = self.by_term.get_mut(key.kind.schema) {
+            object.header.terms.iter().for_each(|term| drop_entry(terms, term, key));
+        }
     }
 
     pub(crate) fn owned_by(&self, uid: &str) -> impl Iterator<Item = &ObjectKey> {
@@ -47,6 +55,10 @@ impl Indexes {
 
     pub(crate) fn field(&self, schema: &'static str, at: usize, value: &str) -> impl Iterator<Item = &ObjectKey> {
         self.by_field.get(&(schema, at, value.to_owned())).into_iter().flatten()
+    }
+
+    pub(crate) fn term(&self, schema: &'static str, term: &str) -> impl Iterator<Item = &ObjectKey> + use<'_> {
+        self.by_term.get(schema).and_then(|terms| terms.get(term)).into_iter().flatten()
     }
 }
 

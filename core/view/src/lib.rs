@@ -7,6 +7,7 @@
 mod index;
 pub mod intent;
 mod object;
+mod terms;
 mod view;
 
 pub use intent::{Intent, Outcome, Reason, Turn};

@@ -1,9 +1,10 @@
 //! One stored object: its canonical JSON and the few facts that indexes and lists need.
 
+use std::any::Any;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use gantry_kinds::KindRef;
@@ -89,6 +90,8 @@ pub struct Header {
     pub deleted: Option<Timestamp>,
     /// Values of the kind's selectable fields, in the order of the row.
     pub fields: Vec<String>,
+    /// Further index terms, for `View::by_term`.
+    pub terms: Vec<String>,
 }
 
 /// Stored bytes that are not an object.
@@ -110,6 +113,7 @@ pub struct Object {
     /// The parsed facts.
     pub header: Header,
     json: Bytes,
+    derived: OnceLock<Box<dyn Any + Send + Sync>>,
 }
 
 impl fmt::Debug for Object {
@@ -163,9 +167,10 @@ impl Object {
             created: meta.creation_timestamp,
             deleted: meta.deletion_timestamp,
             fields: kind.selectable.iter().map(|(_, read)| read(value)).collect(),
+            terms: crate::terms::terms(kind, value),
         };
         let json = serde_json::to_vec(value).map_err(|e| Malformed { why: e.to_string() })?;
-        Ok(Object { header, json: Bytes::from(json) })
+        Ok(Object { header, json: Bytes::from(json), derived: OnceLock::new() })
     }
 
     /// The canonical JSON, resourceVersion included.
@@ -179,6 +184,11 @@ impl Object {
     /// The object as a typed structure; unknown fields are dropped, so never write one back whole.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         serde_json::from_slice(&self.json).map_err(|e| Malformed { why: e.to_string() })
+    }
+    /// What `make` makes of this object, made once and kept as long as the object. An object keeps one such value:
+    /// `None` when it holds one of another type. For what hot decisions read again and again, such as rules of roles.
+    pub fn derived<T: Any + Send + Sync>(&self, make: fn(&Object) -> T) -> Option<&T> {
+        self.derived.get_or_init(|| Box::new(make(self))).downcast_ref()
     }
     /// Kind, namespace and name.
     pub fn key(&self) -> &ObjectKey {

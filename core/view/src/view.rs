@@ -121,4 +121,9 @@ impl View {
         let at = kind.selectable.iter().position(|(name, _)| *name == path);
         at.into_iter().flat_map(move |at| self.indexes.field(kind.schema, at, value)).filter_map(|key| self.at(key))
     }
+
+    /// Objects of a kind by an index term, such as role bindings by `User:jane`.
+    pub fn by_term<'a>(&'a self, kind: KindRef, term: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        self.indexes.term(kind.schema, term).filter_map(|key| self.at(key))
+    }
 }
