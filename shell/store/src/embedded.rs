@@ -1,46 +1,142 @@
-//! The store on the disk of this machine.
+//! The store on the disk of this machine: an LSM engine below, one writer thread above it.
+//!
+//! Invariants: all commits go through the writer in the order of their revisions; as many as are waiting share one
+//! write to disk; a commit with `durable` is answered, visible and watched only after the disk has confirmed it;
+//! revisions are reserved ahead on disk, so none is given out twice, whatever was lost; after a write that failed
+//! nothing more is written.
+
+mod directory;
+mod engine;
+mod record;
+mod writer;
+
+#[cfg(test)]
+mod tests;
 
 use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tokio::sync::{broadcast, mpsc, oneshot};
 
-use crate::watch::Watch;
-use crate::{Commit, Range, Store, StoreError, Txn};
+use crate::limits::{LIVE_COMMITS, QUEUE_TXNS, TXN_BYTES};
+use crate::watch::{Log, Watch};
+use crate::{Batch, Commit, Range, Store, StoreError, Txn};
+use engine::Engine;
+use writer::{Command, Writer};
 
-/// A handle on the embedded store; the directory is released with the last one.
+/// How the writer learns how many bytes are free on the disk.
+type FreeSpace = Box<dyn Fn() -> std::io::Result<u64> + Send>;
+
+/// A handle on the embedded store; the directory is released with the last handle and the last watch.
 #[derive(Clone)]
-pub struct EmbeddedStore {}
+pub struct EmbeddedStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Arc<Engine>,
+    commands: Mutex<Option<mpsc::Sender<Command>>>,
+    live: broadcast::WeakSender<Arc<Batch>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.commands.lock().take();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
 
 impl EmbeddedStore {
     /// Opens the directory, creating it if it is not there. Blocks: call it before or outside async code.
-    pub fn open(_directory: &Path) -> Result<Self, StoreError> {
-        Err(StoreError::Closed)
+    pub fn open(directory: &Path) -> Result<Self, StoreError> {
+        let path = directory.to_owned();
+        Self::open_with(directory, Box::new(move || directory::free_bytes(&path)))
     }
 
-    /// Stops taking commits, waits for those under way and marks the directory as cleanly closed.
+    fn open_with(directory: &Path, free_space: FreeSpace) -> Result<Self, StoreError> {
+        let engine = Arc::new(Engine::open(directory)?);
+        let (commands, queue) = mpsc::channel(QUEUE_TXNS);
+        let live = broadcast::Sender::new(LIVE_COMMITS);
+        let weak = live.downgrade();
+        let writer = Writer::new(engine.clone(), live, free_space);
+        let thread = std::thread::Builder::new().name("gantry-store".to_owned()).spawn(move || writer.drive(queue));
+        let thread = thread.map_err(|e| StoreError::Io { operation: "start the writer", cause: e.to_string() })?;
+        let (commands, thread) = (Mutex::new(Some(commands)), Mutex::new(Some(thread)));
+        Ok(EmbeddedStore { inner: Arc::new(Inner { engine, commands, live: weak, thread }) })
+    }
+
+    /// Stops taking commits, waits for those under way and marks the directory as cleanly closed. Reads go on;
+    /// watches end.
     pub async fn close(&self) -> Result<(), StoreError> {
-        Err(StoreError::Closed)
+        self.ask(Command::Close).await?
+    }
+
+    async fn ask<R>(&self, command: impl FnOnce(oneshot::Sender<R>) -> Command) -> Result<R, StoreError> {
+        let sender = self.inner.commands.lock().clone().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        sender.send(command(reply)).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)
     }
 }
 
 #[async_trait]
 impl Store for EmbeddedStore {
     fn revision(&self) -> u64 {
-        0
+        self.inner.engine.published()
     }
+
     fn compacted(&self) -> u64 {
-        0
+        self.inner.engine.compacted()
     }
-    async fn range(&self, _prefix: bytes::Bytes) -> Result<Range, StoreError> {
-        Err(StoreError::Closed)
+
+    async fn range(&self, prefix: Bytes) -> Result<Range, StoreError> {
+        let engine = self.inner.engine.clone();
+        blocking(move || engine.range(&prefix)).await
     }
-    async fn commit(&self, _txn: Txn) -> Result<Commit, StoreError> {
-        Err(StoreError::Closed)
+
+    async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
+        crate::check_size(&txn, TXN_BYTES)?;
+        self.ask(|reply| Command::Commit { txn, reply }).await?
     }
-    fn watch(&self, _from: u64) -> Result<Watch, StoreError> {
-        Err(StoreError::Closed)
+
+    fn watch(&self, from: u64) -> Result<Watch, StoreError> {
+        // Subscribed first: what is published from here on is in the channel, what was before is in the log.
+        let live = self.inner.live.upgrade().ok_or(StoreError::Closed)?.subscribe();
+        let (newest, compacted) = (self.revision(), self.compacted());
+        if from > newest {
+            return Err(StoreError::Future { requested: from, newest });
+        }
+        if from < compacted {
+            return Err(StoreError::Compacted { requested: from, compacted });
+        }
+        Ok(Watch::new(from, live, self.inner.engine.clone()))
     }
-    async fn compact(&self, _revision: u64) -> Result<bool, StoreError> {
-        Err(StoreError::Closed)
+
+    async fn compact(&self, revision: u64) -> Result<bool, StoreError> {
+        self.ask(|reply| Command::Compact { revision, reply }).await?
+    }
+}
+
+#[async_trait]
+impl Log for Arc<Engine> {
+    async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError> {
+        let engine = self.clone();
+        blocking(move || engine.log_after(revision, limit)).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Io { operation: "read", cause: error.to_string() }),
     }
 }

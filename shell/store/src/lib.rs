@@ -11,6 +11,9 @@ mod watch;
 pub mod embedded;
 pub mod memory;
 
+#[cfg(test)]
+mod conformance;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 

@@ -7,7 +7,7 @@ pub const GROUP_TXNS: usize = 256;
 /// Bytes of keys and values that share one write to disk.
 pub const GROUP_BYTES: usize = 4 << 20;
 /// Bytes of keys and values in one transaction.
-pub const TXN_BYTES: usize = 16 << 20;
+pub const TXN_BYTES: usize = 8 << 20;
 /// Commits that a watch may be behind in memory before it reads the log again.
 pub const LIVE_COMMITS: usize = 1024;
 /// Commits that a watch reads from the log at once.

@@ -72,7 +72,7 @@ impl State {
 }
 
 #[async_trait]
-impl Log for Shared {
+impl Log for Arc<Shared> {
     async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError> {
         let state = self.state.lock();
         if revision < state.compacted {

@@ -26,13 +26,13 @@ pub struct Watch {
     behind: bool,
     page: VecDeque<Arc<Batch>>,
     live: broadcast::Receiver<Arc<Batch>>,
-    log: Arc<dyn Log>,
+    log: Box<dyn Log>,
 }
 
 impl Watch {
     /// `live` must have been subscribed before anything after `from` could be missed in `log`.
-    pub(crate) fn new(from: u64, live: broadcast::Receiver<Arc<Batch>>, log: Arc<dyn Log>) -> Self {
-        Watch { position: from, behind: true, page: VecDeque::new(), live, log }
+    pub(crate) fn new(from: u64, live: broadcast::Receiver<Arc<Batch>>, log: impl Log + 'static) -> Self {
+        Watch { position: from, behind: true, page: VecDeque::new(), live, log: Box::new(log) }
     }
 
     /// The next commit; waits for it. Nothing is lost when the future is dropped. Errors: `Compacted` when the log
