@@ -60,6 +60,18 @@ impl FieldError {
     pub fn invalid(path: &Path, value: impl Into<Value>, detail: impl AsRef<str>) -> Self {
         Self::make(path, "FieldValueInvalid", "Invalid value", Some(value.into()), detail.as_ref())
     }
+    /// `Invalid value: TEXT: detail`, the value written out already.
+    pub fn invalid_shown(path: &Path, shown: &str, detail: impl AsRef<str>) -> Self {
+        Self::make_shown(path, "FieldValueInvalid", "Invalid value", Some(shown), detail.as_ref())
+    }
+    /// `Duplicate value: TEXT`, the value written out already.
+    pub fn duplicate_shown(path: &Path, shown: &str) -> Self {
+        Self::make_shown(path, "FieldValueDuplicate", "Duplicate value", Some(shown), "")
+    }
+    /// One `Invalid value` for each sentence.
+    pub fn each(path: &Path, value: &str, sentences: Vec<String>) -> ErrorList {
+        sentences.iter().map(|sentence| Self::invalid(path, value, sentence)).collect()
+    }
     /// `Duplicate value: VALUE`.
     pub fn duplicate(path: &Path, value: impl Into<Value>) -> Self {
         Self::make(path, "FieldValueDuplicate", "Duplicate value", Some(value.into()), "")
@@ -77,7 +89,7 @@ impl FieldError {
         let detail = if supported.is_empty() {
             String::new()
         } else {
-            let quoted: Vec<_> = supported.iter().map(|s| format!("{s:?}")).collect();
+            let quoted: Vec<_> = supported.iter().map(|s| quote(s)).collect();
             format!("supported values: {}", quoted.join(", "))
         };
         Self::make(path, "FieldValueNotSupported", "Unsupported value", Some(value.into()), &detail)
@@ -94,15 +106,50 @@ impl FieldError {
     }
 
     fn make(path: &Path, reason: &'static str, head: &str, value: Option<Value>, detail: &str) -> Self {
+        Self::make_shown(path, reason, head, value.as_ref().map(shown).as_deref(), detail)
+    }
+
+    fn make_shown(path: &Path, reason: &'static str, head: &str, shown: Option<&str>, detail: &str) -> Self {
         let mut message = head.to_owned();
-        if let Some(value) = value {
-            message.push_str(&format!(": {value}"));
+        if let Some(shown) = shown {
+            message.push_str(&format!(": {shown}"));
         }
         if !detail.is_empty() {
             message.push_str(&format!(": {detail}"));
         }
         FieldError { path: path.clone(), reason, message }
     }
+}
+
+/// A value as error messages show it: text quoted, anything else as compact JSON.
+pub fn shown(value: &Value) -> String {
+    match value {
+        Value::String(text) => quote(text),
+        other => other.to_string().replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e"),
+    }
+}
+
+/// Text in double quotes, with escapes for what cannot be printed.
+pub fn quote(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{b}' => quoted.push_str("\\v"),
+            '\u{c}' => quoted.push_str("\\f"),
+            c if (c as u32) < 0x20 || c as u32 == 0x7f => quoted.push_str(&format!("\\x{:02x}", c as u32)),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
 }
 
 impl fmt::Display for FieldError {

@@ -4,12 +4,41 @@
 //! project lists kinds. Invariants: a row is data and pure functions; no row knows another row; errors carry
 //! upstream's field paths, reasons and words.
 
+pub mod age;
+pub mod columns;
 pub mod field;
+pub mod kinds;
+pub mod meta;
+pub mod names;
+pub mod quantity;
 pub mod row;
+pub mod selector;
 pub mod status;
+pub mod table;
+pub mod tree;
+mod typed;
 
 pub use field::{ErrorList, FieldError, Path};
+pub use kinds::config_map::CONFIG_MAP;
+pub use kinds::deployment::DEPLOYMENT;
+pub use kinds::endpoint_slice::ENDPOINT_SLICE;
+pub use kinds::event::EVENT;
+pub use kinds::lease::LEASE;
+pub use kinds::namespace::NAMESPACE;
+pub use kinds::node::NODE;
+pub use kinds::pod::POD;
+pub use kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
+pub use kinds::replica_set::REPLICA_SET;
+pub use kinds::reviews::{
+    LOCAL_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW,
+    SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW,
+};
+pub use kinds::secret::SECRET;
+pub use kinds::service::SERVICE;
+pub use kinds::service_account::SERVICE_ACCOUNT;
+pub use quantity::Quantity;
 pub use row::{Column, Kind, NoStrategy, Strategy, Subresource, Update};
+pub use selector::{FieldSelector, LabelSelector};
 pub use status::{Cause, Status};
 
 /// The label and annotation-independent identity of a resource: group, version, plural.

@@ -56,6 +56,21 @@ impl Kind {
     pub fn stored(&self) -> bool {
         self.verbs.contains(&"get")
     }
+    /// Whether a field selector may name this path.
+    pub fn supports_field(&self, path: &str) -> bool {
+        self.selectable.iter().any(|(name, _)| *name == path)
+            || path == "metadata.name"
+            || (self.namespaced && path == "metadata.namespace")
+    }
+    /// The value of a selectable field of an object.
+    pub fn field(&self, object: &Value, path: &str) -> Option<String> {
+        match path {
+            "metadata.name" | "metadata.namespace" => {
+                Some(crate::tree::text(object, &format!("/{}", path.replace('.', "/"))))
+            }
+            _ => self.selectable.iter().find(|(name, _)| *name == path).map(|(_, read)| read(object)),
+        }
+    }
     /// The subresource of that name.
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
         self.subresources.iter().find(|s| s.name == name)
@@ -109,11 +124,38 @@ pub struct Column {
     pub kind: &'static str,
     /// OpenAPI format; `name` marks the name column.
     pub format: &'static str,
-    /// What the column says.
+    /// What the column says; empty where it says what a field of the schema does.
     pub description: &'static str,
+    /// The field whose documentation describes the column, such as `io.k8s.api.core.v1.PodStatus.podIP`; empty
+    /// where `description` says it.
+    pub documents: &'static str,
     /// 0 for the ordinary output, 1 for `-o wide`.
     pub priority: i32,
 }
+
+impl Column {
+    /// A string column described by its own words.
+    pub const fn text(name: &'static str, description: &'static str) -> Self {
+        Column { name, kind: "string", format: "", description, documents: "", priority: 0 }
+    }
+    /// A string column that shows a field of the schema and is described by that field's documentation.
+    pub const fn field(name: &'static str, documents: &'static str) -> Self {
+        Column { name, kind: "string", format: "", description: "", documents, priority: 0 }
+    }
+    /// The same column as an integer.
+    pub const fn integer(self) -> Self {
+        Column { kind: "integer", ..self }
+    }
+    /// The same column for `-o wide` alone.
+    pub const fn wide(self) -> Self {
+        Column { priority: 1, ..self }
+    }
+}
+
+/// Verbs of an ordinary stored kind.
+pub const STORED_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+/// Verbs of a subresource that shows and changes a part of the object.
+pub const STATUS_VERBS: &[&str] = &["get", "patch", "update"];
 
 /// Which way an object is being changed: the main resource or one of its subresources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -146,7 +188,8 @@ pub trait Strategy: Sync {
     fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()
     }
-    /// Checks a name; the default is a DNS subdomain. Returns upstream's messages.
+    /// Checks a name, or with `prefix` a `generateName`, whose trailing dash does not count. Returns upstream's
+    /// messages.
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String>;
     /// Whether `metadata.generation` counts changes of the spec.
     fn counts_generation(&self) -> bool {
@@ -171,7 +214,7 @@ pub trait Strategy: Sync {
 pub struct NoStrategy;
 
 impl Strategy for NoStrategy {
-    fn check_name(&self, _name: &str, _prefix: bool) -> Vec<String> {
-        Vec::new()
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        crate::names::dns_subdomain(crate::names::stem(name, prefix))
     }
 }
