@@ -28,10 +28,10 @@ lint:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
 unit:
-	cargo test --locked --workspace --exclude gantry-e2e
+	cargo test --locked --workspace --exclude gantry-testkit
 
 e2e: build ## the real binary with real containers; needs root
-	cargo test --locked -p gantry-e2e -- --nocapture --test-threads=1
+	cargo test --locked -p gantry-testkit -- --nocapture --test-threads=1
 
 bench: build demo-image ## measurements; never timed tests
 	cargo run --release --locked -p gantry-bench -- --gantry $(GANTRY)

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::paths::Paths;
 use crate::pki::{Leaf, write_private};
 
 /// Name of the context, cluster and user in kubeconfigs.
@@ -49,20 +50,31 @@ pub fn merge_into_users(document: &Value) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// Takes the gantry context out of the invoking user's kubeconfig again, if it points to `server`.
-pub fn remove_from_users() -> Result<()> {
+/// Takes the gantry context out of the invoking user's kubeconfig again, where it is that of this data directory.
+pub fn remove_from_users(paths: &Paths) -> Result<()> {
     let path = users_file()?;
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(()) };
-    let mut value: Value = serde_saphyr::from_str(&text).with_context(|| format!("{} is not a kubeconfig", path.display()))?;
+    let (Ok(text), Ok(ours)) = (std::fs::read_to_string(&path), std::fs::read_to_string(paths.admin_kubeconfig())) else {
+        return Ok(());
+    };
+    let mut merged: Value =
+        serde_saphyr::from_str(&text).with_context(|| format!("{} is not a kubeconfig", path.display()))?;
+    let ours: Value = serde_saphyr::from_str(&ours).context("the admin kubeconfig")?;
+    let cluster = |file: &Value| {
+        let entries = file["clusters"].as_array()?;
+        entries.iter().find(|c| c["name"] == CONTEXT).cloned()
+    };
+    if cluster(&merged).is_none() || cluster(&merged) != cluster(&ours) {
+        return Ok(());
+    }
     for list in ["clusters", "users", "contexts"] {
-        if let Some(entries) = value.get_mut(list).and_then(Value::as_array_mut) {
+        if let Some(entries) = merged.get_mut(list).and_then(Value::as_array_mut) {
             entries.retain(|entry| entry["name"] != CONTEXT);
         }
     }
-    if value["current-context"] == CONTEXT {
-        value["current-context"] = Value::from("");
+    if merged["current-context"] == CONTEXT {
+        merged["current-context"] = Value::from("");
     }
-    write(&path, &value)
+    write(&path, &merged)
 }
 
 fn merge(into: &mut Value, from: &Value) -> Result<()> {

@@ -1,2 +1,28 @@
-//! gantry
-fn main() {}
+//! gantry: a whole container orchestrator in one binary. This crate is the command line and the wiring; it alone
+//! names the concrete store, the controllers and the agent.
+
+mod cli;
+mod commands;
+mod kubeconfig;
+mod paths;
+mod pki;
+mod process;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let filter = EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match commands::dispatch(cli.command) {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

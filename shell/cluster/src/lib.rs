@@ -1,1 +1,17 @@
-//! The one path: a request is decided on the view, committed to the store, and answered once the view shows it.
+//! The one path for every change: a request is decided on the view, committed to the store, and answered once the
+//! view shows it. Everybody who reads follows the same feed.
+//!
+//! Invariants: the view changes only from the store's watch, in revision order; a reply is given only after the
+//! store has acknowledged and the view has reached that revision, so everyone reads his own writes; a feed starts
+//! at exactly the revision its reader has seen and either yields every change after it or says that it lagged.
+
+mod cluster;
+mod compact;
+mod feed;
+mod keys;
+pub mod limits;
+mod metrics;
+
+pub use cluster::{Cluster, OpenError, Reply};
+pub use feed::{Feed, Lagged, WatchFrom};
+pub use metrics::Metrics;

@@ -1,0 +1,60 @@
+//! What the commands do, a file each.
+
+mod apply;
+mod delete;
+mod describe;
+mod down;
+mod exec;
+mod get;
+mod images;
+mod logs;
+mod resources;
+mod status;
+mod target;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command};
+use crate::run;
+
+/// Does what the command line says. `Ok` carries the exit code.
+pub fn dispatch(command: Command) -> Result<u8> {
+    match command {
+        Command::Up(flags) => long_running(run::up(flags)),
+        Command::Server(flags) => long_running(run::server(flags)),
+        Command::Agent(flags) => long_running(run::agent(flags)),
+        Command::Down(flags) => down::down(&flags),
+        Command::Images(flags) => short(images::import(flags)),
+        Command::Status(flags) => short(status::status(flags)),
+        Command::Apply(flags) => short(apply::apply(flags)),
+        Command::Get(flags) => short(get::get(flags)),
+        Command::Describe(flags) => short(describe::describe(flags)),
+        Command::Logs(flags) => short(logs::logs(flags)),
+        Command::Exec(flags) => short(exec::exec(flags)),
+        Command::Delete(flags) => short(delete::delete(flags)),
+        Command::Completion { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "gantry", &mut std::io::stdout());
+            Ok(0)
+        }
+        Command::Version => {
+            println!("gantry {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), gantry_server::KUBERNETES_VERSION);
+            Ok(0)
+        }
+    }
+}
+
+fn long_running(work: impl Future<Output = Result<()>>) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let done = runtime.block_on(work);
+    // Nothing that is left over may hold up the end.
+    runtime.shutdown_background();
+    done.map(|()| 0)
+}
+
+fn short(work: impl Future<Output = Result<u8>>) -> Result<u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
+    let code = runtime.block_on(work);
+    runtime.shutdown_background();
+    code
+}

@@ -1,0 +1,58 @@
+//! `gantry status`: what runs here, and whether it is well.
+
+use anyhow::{Context, Result};
+use gantry_client::Client;
+use serde_json::Value;
+
+use crate::cli::DataDir;
+use crate::paths::Paths;
+use crate::process::Running;
+
+/// Prints the process, the API's health, the nodes and the pods; exit code 1 when something is not well.
+pub async fn status(flags: DataDir) -> Result<u8> {
+    let paths = Paths::new(&flags.data_dir)?;
+    let Some(running) = Running::find(&paths)? else {
+        println!("gantry is not running in {}", paths.root().display());
+        return Ok(1);
+    };
+    println!("gantry    running, pid {}, data in {}", running.pid, paths.root().display());
+    if !paths.admin_kubeconfig().exists() {
+        println!("api       none here: this process is an agent");
+        return Ok(0);
+    }
+    let client = Client::from_kubeconfig(&paths.admin_kubeconfig(), None).context("reading the admin kubeconfig")?;
+    match client.get("/version").await {
+        Ok(version) => println!("api       {} serving {}", server(&paths), version["gitVersion"].as_str().unwrap_or("?")),
+        Err(error) => {
+            println!("api       not answering: {error}");
+            return Ok(1);
+        }
+    }
+    let nodes = client.list("/api/v1/nodes", "").await?;
+    let mut well = true;
+    for node in nodes["items"].as_array().into_iter().flatten() {
+        let (ready, message) = readiness(node);
+        well &= ready;
+        let state = if ready { "Ready".to_owned() } else { format!("NotReady: {message}") };
+        println!("node      {}: {state}", node["metadata"]["name"].as_str().unwrap_or("?"));
+    }
+    let pods = client.list("/api/v1/pods", "").await?;
+    let pods = pods["items"].as_array().map_or(&[][..], Vec::as_slice);
+    let running = pods.iter().filter(|p| p["status"]["phase"] == "Running").count();
+    println!("pods      {running} of {} running", pods.len());
+    Ok(u8::from(!well))
+}
+
+fn server(paths: &Paths) -> String {
+    let text = std::fs::read_to_string(paths.admin_kubeconfig()).unwrap_or_default();
+    let file: Value = serde_saphyr::from_str(&text).unwrap_or_default();
+    file["clusters"][0]["cluster"]["server"].as_str().unwrap_or("?").to_owned()
+}
+
+fn readiness(node: &Value) -> (bool, &str) {
+    let conditions = node["status"]["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    match conditions.iter().find(|c| c["type"] == "Ready") {
+        Some(ready) => (ready["status"] == "True", ready["message"].as_str().unwrap_or_default()),
+        None => (false, "it has not reported yet"),
+    }
+}

@@ -1,0 +1,107 @@
+//! The long-running commands: `up`, `server`, `agent`. Wiring only; what the parts do is theirs.
+
+mod agent;
+mod bootstrap;
+mod host;
+mod server;
+mod steps;
+
+use std::net::IpAddr;
+
+use anyhow::{Context, Result};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli;
+use crate::paths::Paths;
+use crate::process;
+use steps::Steps;
+
+/// Server and agent in one process.
+pub async fn up(flags: cli::Up) -> Result<()> {
+    let steps = Steps::start();
+    host::check()?;
+    let paths = Paths::new(&flags.data.data_dir)?;
+    let _held = process::hold(&paths)?;
+    let host = host::Host::find(flags.agent.node_name.as_deref())?;
+    let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
+    let stop = CancellationToken::new();
+    let mut agent = agent::start(&paths, &flags.agent, &paths.node_kubeconfig(), &host, &stop)?;
+    tokio::select! {
+        ready = server::node_ready(&server, &host.name) => {
+            ready?;
+            steps.done(&format!("node {} is Ready", host.name));
+            server.announce(&steps);
+        }
+        ended = &mut agent => return ended.context("the agent")?,
+        () = told_to_end() => {}
+    }
+    let ended = tokio::select! {
+        ended = &mut agent => ended.context("the agent")?,
+        ended = server.ended() => ended,
+        () = told_to_end() => Ok(()),
+    };
+    stop.cancel();
+    println!("ending; containers go on running (gantry up takes them over again, gantry down stops them)");
+    server.shutdown().await;
+    // An agent that does not end in time is cut off: it survives kill -9 as well.
+    let _ = tokio::time::timeout(steps::END_WAIT, agent).await;
+    ended
+}
+
+/// The server half.
+pub async fn server(flags: cli::Server) -> Result<()> {
+    let steps = Steps::start();
+    let paths = Paths::new(&flags.data.data_dir)?;
+    let _held = process::hold(&paths)?;
+    let host = host::Host::find(flags.node_name.as_deref())?;
+    let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
+    println!("run the agent with:  gantry agent --kubeconfig {}", paths.node_kubeconfig().display());
+    server.announce(&steps);
+    let ended = tokio::select! {
+        ended = server.ended() => ended,
+        () = told_to_end() => Ok(()),
+    };
+    server.shutdown().await;
+    ended
+}
+
+/// The agent half.
+pub async fn agent(flags: cli::Agent) -> Result<()> {
+    let steps = Steps::start();
+    host::check()?;
+    let paths = Paths::new(&flags.data.data_dir)?;
+    let kubeconfig = flags.kubeconfig.clone().unwrap_or_else(|| paths.node_kubeconfig());
+    // The server of the same data directory holds the lock of its own.
+    let agent_paths = Paths::new(&paths.agent())?;
+    let _held = process::hold(&agent_paths)?;
+    let host = host::Host::find(flags.agent.node_name.as_deref())?;
+    let stop = CancellationToken::new();
+    let agent = agent::start(&paths, &flags.agent, &kubeconfig, &host, &stop)?;
+    steps.done(&format!("agent of node {} runs", host.name));
+    let ended = tokio::select! {
+        ended = agent => ended.context("the agent")?,
+        () = told_to_end() => Ok(()),
+    };
+    stop.cancel();
+    ended
+}
+
+/// Until SIGTERM or SIGINT.
+async fn told_to_end() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// How an address stands in a URL.
+fn in_url(address: IpAddr) -> String {
+    match address {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => format!("[{v6}]"),
+    }
+}

@@ -1,0 +1,149 @@
+//! The loop of one controller.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use gantry_cluster::{Cluster, Feed};
+use gantry_controllers::{Controller, QueueKey};
+use gantry_view::{Change, Intent, Outcome, Turn};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until};
+
+use crate::intents::Actor;
+use crate::limits::{KEYS_IN_FLIGHT, KEYS_PER_TURN};
+use crate::queue::Queue;
+
+/// Intents that were carried out, by their task: whether all of them were.
+type Finished = Result<(Id, bool), JoinError>;
+
+struct Loop {
+    cluster: Arc<Cluster>,
+    controller: Box<dyn Controller>,
+    actor: Arc<Actor>,
+    queue: Queue<QueueKey>,
+    running: JoinSet<bool>,
+    keys: BTreeMap<Id, QueueKey>,
+}
+
+/// Runs `controller` until `stop` turns true.
+pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>, mut stop: watch::Receiver<bool>) {
+    let actor = Arc::new(Actor::service_account(controller.name()));
+    let mut state = Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), keys: BTreeMap::new() };
+    let mut feed = state.start();
+    loop {
+        state.turn();
+        let wake = state.queue.next_due();
+        tokio::select! {
+            change = feed.next() => match change {
+                Ok(change) => state.observe(&change, &mut feed),
+                // Too far behind: look at everything.
+                Err(_) => feed = state.start(),
+            },
+            Some(finished) = state.running.join_next_with_id() => state.finish(finished),
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() && state.may_run() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+    }
+}
+
+impl Loop {
+    fn start(&mut self) -> Feed {
+        let controller = &self.controller;
+        let (keys, feed) = self.cluster.watch_snapshot(|view| controller.initial(view));
+        let now = Instant::now();
+        keys.into_iter().for_each(|key| self.queue.add(key, now));
+        feed
+    }
+
+    fn observe(&mut self, change: &Change, feed: &mut Feed) {
+        let mut keys = Vec::new();
+        let cluster = self.cluster.clone();
+        let view = cluster.view();
+        self.controller.keys(change, &view, &mut keys);
+        // What came at once is looked at as one.
+        while let Ok(Some(change)) = feed.try_next() {
+            self.controller.keys(&change, &view, &mut keys);
+        }
+        let now = Instant::now();
+        keys.into_iter().for_each(|key| self.queue.add(key, now));
+    }
+
+    fn may_run(&self) -> bool {
+        self.queue.in_flight() < KEYS_IN_FLIGHT
+    }
+
+    /// Reconciles what is due, and starts to carry out what comes of it.
+    fn turn(&mut self) {
+        for _ in 0..KEYS_PER_TURN {
+            let now = Instant::now();
+            if !self.may_run() {
+                return;
+            }
+            let Some(key) = self.queue.take(now) else { return };
+            match self.reconcile(&key) {
+                Some(outcome) => self.start_intents(key, outcome, now),
+                None => self.queue.done(key, false, now),
+            }
+        }
+    }
+
+    /// `None` when the reconciler panicked: that is a defect, and must not end the others.
+    fn reconcile(&mut self, key: &QueueKey) -> Option<Outcome> {
+        let cluster = self.cluster.clone();
+        let view = cluster.view();
+        let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+        let controller = &mut self.controller;
+        let outcome = catch_unwind(AssertUnwindSafe(|| controller.reconcile(key, turn)));
+        if outcome.is_err() {
+            tracing::error!(controller = self.controller.name(), ?key, "a reconciler panicked; it is run again later");
+        }
+        outcome.ok()
+    }
+
+    fn start_intents(&mut self, key: QueueKey, outcome: Outcome, now: Instant) {
+        for reason in &outcome.why {
+            tracing::debug!(controller = self.controller.name(), code = reason.code, subject = %reason.subject, "{}", reason.message);
+        }
+        if let Some(delay) = outcome.again_in {
+            self.queue.add(key.clone(), now + delay);
+        }
+        if outcome.intents.is_empty() {
+            self.queue.done(key, true, now);
+            return;
+        }
+        let work = carry_out_all(self.cluster.clone(), self.actor.clone(), outcome.intents);
+        self.keys.insert(self.running.spawn(work).id(), key);
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        let (task, succeeded) = match finished {
+            Ok(finished) => finished,
+            Err(error) => {
+                tracing::error!(controller = self.controller.name(), %error, "carrying out intents panicked");
+                (error.id(), false)
+            }
+        };
+        if let Some(key) = self.keys.remove(&task) {
+            self.queue.done(key, succeeded, Instant::now());
+        }
+    }
+}
+
+/// Whether all intents were carried out; ends at the first that is refused.
+async fn carry_out_all(cluster: Arc<Cluster>, actor: Arc<Actor>, intents: Vec<Intent>) -> bool {
+    for intent in intents {
+        if let Err(status) = actor.carry_out(&cluster, intent).await {
+            // A conflict is the ordinary sign that something moved; everything else is worth a line.
+            if status.code == 409 {
+                tracing::debug!(%status, "an intent met a change");
+            } else {
+                tracing::warn!(%status, "an intent was refused");
+            }
+            return false;
+        }
+    }
+    true
+}

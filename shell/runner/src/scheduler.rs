@@ -1,0 +1,81 @@
+//! The loop of the scheduler: changes in, placements out.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use gantry_cluster::{Cluster, Feed};
+use gantry_scheduler::Scheduler;
+use gantry_view::{Intent, Outcome, Turn};
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::intents::Actor;
+use crate::limits::BINDS_IN_FLIGHT;
+
+/// Runs the scheduler until `stop` turns true. A turn's intents are all carried out before the next turn, so each
+/// turn sees what the last one did.
+pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, mut stop: watch::Receiver<bool>) {
+    let actor = Arc::new(Actor::scheduler());
+    let mut feed = restart(&cluster, &mut scheduler);
+    loop {
+        let outcome = turn(&cluster, &mut scheduler);
+        let wake = outcome.again_in.map(|delay| Instant::now() + delay);
+        carry_out(&cluster, &actor, outcome.intents).await;
+        if !drain(&mut feed, &mut scheduler) {
+            feed = restart(&cluster, &mut scheduler);
+            continue;
+        }
+        tokio::select! {
+            change = feed.next() => match change {
+                Ok(change) => scheduler.observe(&change),
+                Err(_) => feed = restart(&cluster, &mut scheduler),
+            },
+            () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
+            _ = stop.wait_for(|stop| *stop) => return,
+        }
+        if !drain(&mut feed, &mut scheduler) {
+            feed = restart(&cluster, &mut scheduler);
+        }
+    }
+}
+
+fn restart(cluster: &Cluster, scheduler: &mut Scheduler) -> Feed {
+    cluster.watch_snapshot(|view| scheduler.reset(view)).1
+}
+
+/// Observes what is there already; false when changes were missed.
+fn drain(feed: &mut Feed, scheduler: &mut Scheduler) -> bool {
+    loop {
+        match feed.try_next() {
+            Ok(Some(change)) => scheduler.observe(&change),
+            Ok(None) => return true,
+            Err(_) => return false,
+        }
+    }
+}
+
+fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
+    let view = cluster.view();
+    let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+    match catch_unwind(AssertUnwindSafe(|| scheduler.turn(turn))) {
+        Ok(outcome) => outcome,
+        Err(_) => {
+            tracing::error!("the scheduler panicked; it starts anew from the view");
+            scheduler.reset(&view);
+            Outcome::nothing()
+        }
+    }
+}
+
+/// Carries intents out side by side: they are about different pods. One that is refused comes again by itself, as
+/// the pod is still pending.
+async fn carry_out(cluster: &Cluster, actor: &Actor, intents: Vec<Intent>) {
+    let work = stream::iter(intents).for_each_concurrent(BINDS_IN_FLIGHT, |intent| async move {
+        if let Err(status) = actor.carry_out(cluster, intent).await {
+            tracing::debug!(%status, "a placement was refused");
+        }
+    });
+    work.await;
+}
