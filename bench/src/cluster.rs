@@ -1,0 +1,128 @@
+//! A gantry of a benchmark: its own data directory, ended when dropped.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use gantry_client::Client;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+/// How long a start may take before it counts as failed.
+const START_WAIT: Duration = Duration::from_secs(60);
+/// Rest before memory is read.
+const REST: Duration = Duration::from_secs(10);
+
+/// One cluster on this machine.
+pub struct Cluster {
+    gantry: PathBuf,
+    folder: TempDir,
+    process: Option<Child>,
+    ready: Duration,
+}
+
+impl Cluster {
+    /// A new, empty data directory.
+    pub fn new(gantry: &Path) -> Result<Self> {
+        let gantry = gantry.canonicalize().with_context(|| format!("finding {}", gantry.display()))?;
+        Ok(Cluster { gantry, folder: tempfile::tempdir()?, process: None, ready: Duration::ZERO })
+    }
+
+    /// Starts it and waits for node Ready.
+    pub fn start(&mut self, more: &[&str]) -> Result<()> {
+        let log = self.folder.path().join("log");
+        let out = File::create(&log)?;
+        let start = Instant::now();
+        let mut command = Command::new(&self.gantry);
+        command.args(["up", "--no-merge-kubeconfig", "--data-dir"]).arg(self.data_dir()).args(more);
+        let command = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        let child = self.process.insert(command.spawn().context("starting gantry")?);
+        loop {
+            let text = std::fs::read_to_string(&log)?;
+            if text.contains("gantry is ready") {
+                break;
+            }
+            if let Some(status) = child.try_wait()? {
+                bail!("gantry ended with {status}: {text}");
+            }
+            if start.elapsed() > START_WAIT {
+                bail!("gantry did not become ready: {text}");
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.ready = start.elapsed();
+        Ok(())
+    }
+
+    /// Milliseconds that the last start took.
+    pub fn ready_ms(&self) -> f64 {
+        self.ready.as_secs_f64() * 1000.0
+    }
+
+    /// A client with the administrator's rights.
+    pub fn client(&self) -> Result<Client> {
+        Ok(Client::from_kubeconfig(&self.data_dir().join("admin.kubeconfig"), None)?)
+    }
+
+    /// The private containerd's socket.
+    pub fn containerd_socket(&self) -> PathBuf {
+        self.data_dir().join("agent/containerd/containerd.sock")
+    }
+
+    /// Imports an image archive.
+    pub fn import(&self, file: &Path) -> Result<()> {
+        self.run(&["images", "import", &file.display().to_string()])
+    }
+
+    /// Resident memory of the process after a rest, in MB.
+    pub async fn idle_rss_mb(&self) -> Result<f64> {
+        tokio::time::sleep(REST).await;
+        let pid = self.process.as_ref().context("no process")?.id();
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
+        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kilobytes / 1000.0)
+    }
+
+    /// Ends the process; containers and containerd stay.
+    pub fn pause(&mut self) -> Result<()> {
+        if let Some(mut child) = self.process.take() {
+            kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGTERM)?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Ends everything.
+    pub fn down(&mut self) -> Result<()> {
+        self.run(&["down", "--wipe"])?;
+        if let Some(mut child) = self.process.take() {
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    fn run(&self, words: &[&str]) -> Result<()> {
+        let mut command = Command::new(&self.gantry);
+        let output = command.args(words).arg("--data-dir").arg(self.data_dir()).output()?;
+        if !output.status.success() {
+            bail!("gantry {}: {}", words.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if self.process.is_some() {
+            let _ = self.down();
+        }
+    }
+}
