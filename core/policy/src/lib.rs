@@ -1,1 +1,19 @@
-//! gantry-policy
+//! Who may do what: `authorize(view, attributes)` for every request, and what follows from roles (rules of a user,
+//! escalation).
+//!
+//! Invariants: pure; deny unless something allows; `system:masters` may do all; a node may read only what pods bound
+//! to it refer to. Bindings are found by subject (`View::by_term`), and rules are decoded once for each revision of
+//! a role (`Object::derived`), so a decision costs a few look-ups whatever the number of bindings.
+
+mod attributes;
+mod authorize;
+pub mod defaults;
+pub mod escalation;
+mod node;
+mod rbac;
+mod rule;
+
+pub use attributes::{Attributes, User, Verdict};
+pub use authorize::{allow, authorize, forbidden};
+pub use rbac::rules_of;
+pub use rule::Rule;
