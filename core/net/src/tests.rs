@@ -1,6 +1,6 @@
 //! From objects to ruleset text and back to nothing.
 
-use expect_test::{Expect, expect};
+use expect_test::{ExpectFile, expect_file};
 use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use serde_json::{Value, json};
@@ -51,116 +51,13 @@ fn slice(protocol: &str, endpoints: &[&str]) -> EndpointSlice {
     .expect("a slice")
 }
 
-fn check_changes(net: &mut Net, expected: Expect) {
+fn check_changes(net: &mut Net, expected: ExpectFile) {
     expected.assert_eq(&net.changes().nft.unwrap_or_default());
 }
 
 #[test]
 fn the_empty_table() {
-    expect![[r#"
-        table ip gantry
-        delete table ip gantry
-        table ip gantry {
-        	map services {
-        		type ipv4_addr . inet_proto . inet_service : verdict
-        	}
-        	map service-outsides {
-        		type ipv4_addr . inet_proto . inet_service : verdict
-        	}
-        	map ports {
-        		type inet_proto . inet_service : verdict
-        	}
-        	map port-outsides {
-        		type inet_proto . inet_service : verdict
-        	}
-        	map service-tcp {
-        		typeof ip daddr . tcp dport . numgen random mod 65536 : ip daddr . tcp dport
-        	}
-        	map service-udp {
-        		typeof ip daddr . udp dport . numgen random mod 65536 : ip daddr . udp dport
-        	}
-        	map service-sctp {
-        		typeof ip daddr . sctp dport . numgen random mod 65536 : ip daddr . sctp dport
-        	}
-        	map service-outside-tcp {
-        		typeof ip daddr . tcp dport . numgen random mod 65536 : ip daddr . tcp dport
-        	}
-        	map service-outside-udp {
-        		typeof ip daddr . udp dport . numgen random mod 65536 : ip daddr . udp dport
-        	}
-        	map service-outside-sctp {
-        		typeof ip daddr . sctp dport . numgen random mod 65536 : ip daddr . sctp dport
-        	}
-        	map port-tcp {
-        		typeof tcp dport . numgen random mod 65536 : ip daddr . tcp dport
-        	}
-        	map port-udp {
-        		typeof udp dport . numgen random mod 65536 : ip daddr . udp dport
-        	}
-        	map port-sctp {
-        		typeof sctp dport . numgen random mod 65536 : ip daddr . sctp dport
-        	}
-        	map port-outside-tcp {
-        		typeof tcp dport . numgen random mod 65536 : ip daddr . tcp dport
-        	}
-        	map port-outside-udp {
-        		typeof udp dport . numgen random mod 65536 : ip daddr . udp dport
-        	}
-        	map port-outside-sctp {
-        		typeof sctp dport . numgen random mod 65536 : ip daddr . sctp dport
-        	}
-        	set hairpin {
-        		type ipv4_addr . ipv4_addr
-        	}
-        	chain refuse {
-        		meta l4proto tcp reject with tcp reset
-        		reject with icmp type port-unreachable
-        	}
-        	chain dispatch {
-        		ip daddr . meta l4proto . th dport vmap @services
-        		ip daddr 10.43.0.0/16 ip daddr . meta l4proto . th dport vmap @services
-        		fib daddr type local meta l4proto . th dport vmap @ports
-        		fib daddr type local meta l4proto . th dport vmap @ports
-        	}
-        	chain outside {
-        		ip saddr 10.42.0.0/16 return
-        		fib saddr type local return
-        		ip daddr . meta l4proto . th dport vmap @service-outsides
-        		fib daddr type local meta l4proto . th dport vmap @port-outsides
-        	}
-        	chain prerouting {
-        		type nat hook prerouting priority dstnat; policy accept;
-        		jump outside
-        		goto dispatch
-        	}
-        	chain output {
-        		type nat hook output priority -100; policy accept;
-        		goto dispatch
-        	}
-        	chain postrouting {
-        		type nat hook postrouting priority srcnat; policy accept;
-        		ip saddr . ip daddr @hairpin masquerade fully-random
-        		oifname != "lo" ip saddr 127.0.0.0/8 masquerade fully-random
-        		ct status dnat ip saddr != 10.42.0.0/16 fib saddr type != local ip daddr != 10.42.0.0/24 masquerade fully-random
-        		ip saddr 10.42.0.0/24 ip daddr != { 10.42.0.0/16, 224.0.0.0/4 } oifname != "lo" masquerade fully-random
-        	}
-        	chain input {
-        		type filter hook input priority filter; policy accept;
-        		iifname "lo" return
-        		ip daddr != 127.0.0.0/8 return
-        		ct status dnat return
-        		drop
-        	}
-        	chain forward {
-        		type filter hook forward priority filter; policy accept;
-        		ip daddr 10.43.0.0/16 goto refuse
-        	}
-        	chain egress {
-        		type filter hook output priority filter; policy accept;
-        		ip daddr 10.43.0.0/16 fib daddr type != local goto refuse
-        	}
-        }
-    "#]].assert_eq(&net().full());
+    expect_file!["golden/empty.nft"].assert_eq(&net().full());
 }
 
 #[test]
@@ -168,56 +65,15 @@ fn endpoints_come_and_go_as_elements() {
     let mut net = net();
     net.full();
     net.service("default", "web", Some(&web(json!({}))));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto refuse }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/service.nft"]);
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.0.2", "10.42.0.3"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        delete element ip gantry services { 10.43.0.5 . tcp . 80 }
-        table ip gantry {
-        	chain service-tcp-2 {
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 2 map @service-tcp
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		goto refuse
-        	}
-        }
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto service-tcp-2 }
-        add element ip gantry service-tcp { 10.43.0.5 . 80 . 0 : 10.42.0.2 . 8080, 10.43.0.5 . 80 . 1 : 10.42.0.3 . 8080 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/endpoints.nft"]);
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.0.3"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        delete element ip gantry services { 10.43.0.5 . tcp . 80 }
-        delete element ip gantry service-tcp { 10.43.0.5 . 80 . 0 }
-        delete element ip gantry service-tcp { 10.43.0.5 . 80 . 1 }
-        table ip gantry {
-        	chain service-tcp-1 {
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		goto refuse
-        	}
-        }
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto service-tcp-1 }
-        add element ip gantry service-tcp { 10.43.0.5 . 80 . 0 : 10.42.0.3 . 8080 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/fewer-endpoints.nft"]);
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.0.3"])));
     assert!(net.changes().nft.is_none());
     net.service("default", "web", None);
-    check_changes(
-        &mut net,
-        expect![[r#"
-        delete element ip gantry services { 10.43.0.5 . tcp . 80 }
-        delete element ip gantry service-tcp { 10.43.0.5 . 80 . 0 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/no-service.nft"]);
 }
 
 #[test]
@@ -228,73 +84,9 @@ fn local_policy_holds_for_clients_from_outside() {
         "ports": [{"name": "http", "port": 80, "nodePort": 30080}]});
     net.service("default", "web", Some(&web(spec)));
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.1.2@n2"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        table ip gantry {
-        	chain service-tcp-1 {
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		goto refuse
-        	}
-        	chain port-tcp-1 {
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-tcp
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-tcp
-        		goto refuse
-        	}
-        }
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto service-tcp-1, 192.0.2.1 . tcp . 80 : goto service-tcp-1 }
-        add element ip gantry service-outsides { 192.0.2.1 . tcp . 80 : drop }
-        add element ip gantry ports { tcp . 30080 : goto port-tcp-1 }
-        add element ip gantry port-outsides { tcp . 30080 : drop }
-        add element ip gantry service-tcp { 10.43.0.5 . 80 . 0 : 10.42.1.2 . 8080, 192.0.2.1 . 80 . 0 : 10.42.1.2 . 8080 }
-        add element ip gantry port-tcp { 30080 . 0 : 10.42.1.2 . 8080 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/local-elsewhere.nft"]);
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.1.2@n2", "10.42.0.2@n1"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        delete element ip gantry services { 10.43.0.5 . tcp . 80 }
-        delete element ip gantry services { 192.0.2.1 . tcp . 80 }
-        delete element ip gantry service-outsides { 192.0.2.1 . tcp . 80 }
-        delete element ip gantry ports { tcp . 30080 }
-        delete element ip gantry port-outsides { tcp . 30080 }
-        delete element ip gantry service-tcp { 10.43.0.5 . 80 . 0 }
-        delete element ip gantry service-tcp { 192.0.2.1 . 80 . 0 }
-        delete element ip gantry port-tcp { 30080 . 0 }
-        table ip gantry {
-        	chain service-tcp-2 {
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 2 map @service-tcp
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-tcp
-        		goto refuse
-        	}
-        	chain service-outside-tcp-1 {
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-outside-tcp
-        		dnat ip addr . port to ip daddr . tcp dport . numgen random mod 1 map @service-outside-tcp
-        		goto refuse
-        	}
-        	chain port-tcp-2 {
-        		dnat ip addr . port to tcp dport . numgen random mod 2 map @port-tcp
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-tcp
-        		goto refuse
-        	}
-        	chain port-outside-tcp-1 {
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-outside-tcp
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-outside-tcp
-        		goto refuse
-        	}
-        }
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto service-tcp-2, 192.0.2.1 . tcp . 80 : goto service-tcp-2 }
-        add element ip gantry service-outsides { 192.0.2.1 . tcp . 80 : goto service-outside-tcp-1 }
-        add element ip gantry ports { tcp . 30080 : goto port-tcp-2 }
-        add element ip gantry port-outsides { tcp . 30080 : goto port-outside-tcp-1 }
-        add element ip gantry service-tcp { 10.43.0.5 . 80 . 0 : 10.42.0.2 . 8080, 10.43.0.5 . 80 . 1 : 10.42.1.2 . 8080, 192.0.2.1 . 80 . 0 : 10.42.0.2 . 8080, 192.0.2.1 . 80 . 1 : 10.42.1.2 . 8080 }
-        add element ip gantry service-outside-tcp { 192.0.2.1 . 80 . 0 : 10.42.0.2 . 8080 }
-        add element ip gantry port-tcp { 30080 . 0 : 10.42.0.2 . 8080, 30080 . 1 : 10.42.1.2 . 8080 }
-        add element ip gantry port-outside-tcp { 30080 . 0 : 10.42.0.2 . 8080 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/local-here.nft"]);
 }
 
 #[test]
@@ -304,49 +96,9 @@ fn affinity_has_a_set_for_each_endpoint() {
     let spec = json!({"sessionAffinity": "ClientIP", "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": 60}}});
     net.service("default", "web", Some(&web(spec)));
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.0.2", "10.42.0.3"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        table ip gantry {
-        	set client-34679bae83325a1d {
-        		type ipv4_addr; flags dynamic,timeout; timeout 60s; size 65535;
-        	}
-        	set client-8e58868cbc9f33e8 {
-        		type ipv4_addr; flags dynamic,timeout; timeout 60s; size 65535;
-        	}
-        	chain affinity-85b4a6a48d9b530c {
-        		ip saddr @client-34679bae83325a1d goto client-34679bae83325a1d
-        		ip saddr @client-8e58868cbc9f33e8 goto client-8e58868cbc9f33e8
-        		numgen random mod 2 vmap { 0 : goto client-34679bae83325a1d, 1 : goto client-8e58868cbc9f33e8 }
-        	}
-        	chain client-34679bae83325a1d {
-        		update @client-34679bae83325a1d { ip saddr }
-        		meta l4proto tcp dnat to 10.42.0.2:8080
-        	}
-        	chain client-8e58868cbc9f33e8 {
-        		update @client-8e58868cbc9f33e8 { ip saddr }
-        		meta l4proto tcp dnat to 10.42.0.3:8080
-        	}
-        }
-        add element ip gantry services { 10.43.0.5 . tcp . 80 : goto affinity-85b4a6a48d9b530c }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/affinity.nft"]);
     net.slice("default", "web-1", Some(&slice("TCP", &["10.42.0.2"])));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        flush chain ip gantry affinity-85b4a6a48d9b530c
-        flush chain ip gantry client-8e58868cbc9f33e8
-        table ip gantry {
-        	chain affinity-85b4a6a48d9b530c {
-        		ip saddr @client-34679bae83325a1d goto client-34679bae83325a1d
-        		numgen random mod 1 vmap { 0 : goto client-34679bae83325a1d }
-        	}
-        }
-        delete chain ip gantry client-8e58868cbc9f33e8
-        delete set ip gantry client-8e58868cbc9f33e8
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/affinity-fewer.nft"]);
 }
 
 #[test]
@@ -362,38 +114,10 @@ fn host_ports_and_hairpins_follow_the_pod() {
     }))
     .expect("a pod");
     net.pod("default", "p", Some(&pod));
-    check_changes(
-        &mut net,
-        expect![[r#"
-        table ip gantry {
-        	chain service-udp-1 {
-        		dnat ip addr . port to ip daddr . udp dport . numgen random mod 1 map @service-udp
-        		dnat ip addr . port to ip daddr . udp dport . numgen random mod 1 map @service-udp
-        		goto refuse
-        	}
-        	chain port-tcp-1 {
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-tcp
-        		dnat ip addr . port to tcp dport . numgen random mod 1 map @port-tcp
-        		goto refuse
-        	}
-        }
-        add element ip gantry services { 127.0.0.1 . udp . 5353 : goto service-udp-1 }
-        add element ip gantry ports { tcp . 8080 : goto port-tcp-1 }
-        add element ip gantry service-udp { 127.0.0.1 . 5353 . 0 : 10.42.0.9 . 53 }
-        add element ip gantry port-tcp { 8080 . 0 : 10.42.0.9 . 80 }
-        add element ip gantry hairpin { 10.42.0.9 . 10.42.0.9 }
-    "#]],
-    );
+    check_changes(&mut net, expect_file!["golden/host-ports.nft"]);
     net.pod("default", "p", None);
     let changes = net.changes();
-    expect![[r#"
-        delete element ip gantry services { 127.0.0.1 . udp . 5353 }
-        delete element ip gantry ports { tcp . 8080 }
-        delete element ip gantry service-udp { 127.0.0.1 . 5353 . 0 }
-        delete element ip gantry port-tcp { 8080 . 0 }
-        delete element ip gantry hairpin { 10.42.0.9 . 10.42.0.9 }
-    "#]]
-    .assert_eq(&changes.nft.unwrap_or_default());
+    expect_file!["golden/no-host-ports.nft"].assert_eq(&changes.nft.unwrap_or_default());
     assert_eq!(changes.flows, [Flow { to: Some([127, 0, 0, 1].into()), port: 5353, endpoint: [10, 42, 0, 9].into() }]);
 }
 
