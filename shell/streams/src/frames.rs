@@ -165,3 +165,74 @@ where
     }
     if decoder.is_empty() { Ok(()) } else { Err(malformed("it ended inside a frame".to_owned())) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn frames_come_back_as_they_went() {
+        let frames = [
+            Frame::new(Channel::Stdin, "hello"),
+            Frame::new(Channel::Stdout, ""),
+            Frame::close(Channel::Stdin),
+            Frame::new(Channel::Status, "{}"),
+        ];
+        let bytes: Vec<u8> = frames.iter().flat_map(|frame| frame.encode()).collect();
+        assert_eq!(bytes[..10], *b"\x00\x00\x00\x00\x05hello");
+        let (mut decoder, mut found) = (Decoder::default(), Vec::new());
+        for byte in bytes {
+            decoder.push(&[byte]);
+            found.extend(decoder.next_frame().unwrap());
+        }
+        assert_eq!(found, frames);
+        assert!(decoder.is_empty());
+        assert_eq!(found[2].closes(), Some(Channel::Stdin));
+    }
+
+    #[test]
+    fn bad_frames_are_refused() {
+        let check = |bytes: &[u8], expected: &str| {
+            let mut decoder = Decoder::default();
+            decoder.push(bytes);
+            let error = decoder.next_frame().unwrap_err().to_string();
+            assert!(error.ends_with(expected), "{error}");
+        };
+        check(&[9, 0, 0, 0, 0], "channel 9");
+        check(&[1, 0xff, 0, 0, 0], "a frame of 4278190080 bytes, at most 1048576 are accepted");
+    }
+
+    #[tokio::test]
+    async fn sessions_meet_over_two_bodies() {
+        let (response, arrives) = tokio::sync::oneshot::channel();
+        let (mut left, request) = over_http(async { arrives.await.ok() });
+        let (mut right, body) = over_http(std::future::ready(Some(request)));
+        assert!(response.send(body).is_ok());
+        let frame = Frame::new(Channel::Stdin, vec![1; 300_000]);
+        left.outgoing.send(frame.clone()).await.unwrap();
+        assert_eq!(right.incoming.receive().await, Some(frame));
+        let status = Frame::new(Channel::Status, "{}");
+        right.outgoing.send(status.clone()).await.unwrap();
+        drop(right);
+        assert_eq!(left.incoming.receive().await, Some(status));
+        assert_eq!(left.incoming.receive().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_never_answered_ends_with_its_session() {
+        let (session, body) = over_http(std::future::pending::<Option<Body>>());
+        drop(session);
+        assert_eq!(body.collect().await.unwrap().to_bytes(), Bytes::new());
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..500)) {
+            let mut decoder = Decoder::default();
+            decoder.push(&bytes);
+            while let Ok(Some(_)) = decoder.next_frame() {}
+        }
+    }
+}

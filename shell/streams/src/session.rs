@@ -1,6 +1,7 @@
 //! One remote command, seen from the middle: frames that come and frames that go, whatever carries them.
 
 use bytes::Bytes;
+use serde_json::json;
 use tokio::sync::mpsc;
 
 use crate::StreamError;
@@ -58,31 +59,89 @@ pub fn pair() -> (Session, Session) {
     (left, right)
 }
 
-/// Carries frames between two sessions until a status has passed from `command` to `client` or one of them ends.
+/// Carries frames between two sessions until a status has passed from `command` to `client` or one of them is gone.
+/// A client always hears how it ended.
 pub async fn join(client: Session, command: Session) {
     let Session { incoming: mut from_client, outgoing: to_client } = client;
     let Session { incoming: mut from_command, outgoing: to_command } = command;
-    let inward = async move {
+    let inward = async {
         while let Some(frame) = from_client.receive().await {
             if to_command.send(frame).await.is_err() {
-                break;
+                // The command is gone; what it said last is still under way in the other direction.
+                std::future::pending::<()>().await;
             }
         }
-        // The command goes on: its end, not the client's silence, ends the session. Only a client that no longer
-        // takes frames does.
-        drop(to_command);
-        std::future::pending::<()>().await
     };
-    let outward = async move {
+    let outward = async {
         while let Some(frame) = from_command.receive().await {
             let last = frame.channel == Channel::Status;
             if to_client.send(frame).await.is_err() || last {
-                break;
+                return;
             }
         }
+        let _ = to_client.send(Frame::new(Channel::Status, lost())).await;
     };
     tokio::select! {
         () = inward => {}
         () = outward => {}
+    }
+}
+
+fn lost() -> Vec<u8> {
+    let message = "the connection to the node ended before the command did";
+    json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": message,
+           "reason": "InternalError", "code": 500})
+    .to_string()
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn frames(mut session: FrameReceiver) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = session.receive().await {
+            frames.push(frame);
+        }
+        frames
+    }
+
+    #[tokio::test]
+    async fn a_status_ends_the_session() {
+        let ((user, client), (node, command)) = (pair(), pair());
+        let joined = tokio::spawn(join(client, command));
+        let stdin = Frame::new(Channel::Stdin, "in");
+        user.outgoing.send(stdin.clone()).await.unwrap();
+        let (mut from_user, to_user) = (node.incoming, node.outgoing);
+        assert_eq!(from_user.receive().await, Some(stdin));
+        let said = [Frame::new(Channel::Stdout, "out"), Frame::new(Channel::Status, "{}")];
+        for frame in &said {
+            to_user.send(frame.clone()).await.unwrap();
+        }
+        joined.await.unwrap();
+        assert_eq!(frames(user.incoming).await, said);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_the_command() {
+        let ((user, client), (node, command)) = (pair(), pair());
+        let joined = tokio::spawn(join(client, command));
+        drop(user);
+        joined.await.unwrap();
+        assert_eq!(frames(node.incoming).await, []);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_leaves_is_told_to_the_client() {
+        let ((user, client), (node, command)) = (pair(), pair());
+        let joined = tokio::spawn(join(client, command));
+        node.outgoing.send(Frame::new(Channel::Stdout, "half")).await.unwrap();
+        drop(node);
+        joined.await.unwrap();
+        let heard = frames(user.incoming).await;
+        assert_eq!(heard[0], Frame::new(Channel::Stdout, "half"));
+        assert_eq!(heard[1].channel, Channel::Status);
+        assert!(String::from_utf8_lossy(&heard[1].payload).contains("connection to the node ended"));
     }
 }

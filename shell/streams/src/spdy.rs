@@ -1,30 +1,17 @@
 //! SPDY/3.1: streams with headers and flow control on one connection, in both roles.
+//!
+//! Invariants: all that a peer can make us keep is bounded (streams, headers, bytes per stream); a stream that
+//! nobody reads holds its sender back, by windows if the peer knows them and by not reading on if it does not.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+mod codec;
+mod dictionary;
+mod headers;
+mod mux;
+mod stream;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+#[cfg(test)]
+mod tests;
 
-/// One stream: implements AsyncRead and AsyncWrite; shutdown closes the writing half.
-pub struct Stream {
-    _private: (),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
-        Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()))
-    }
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
+pub use headers::Headers;
+pub use mux::Connection;
+pub use stream::Stream;
