@@ -22,7 +22,9 @@ fn functions_are_short() {
     each_source(|path, text| {
         let found: Vec<_> = functions(text)
             .filter(|(_, lines)| *lines > FUNCTION_LINES_MAX)
-            .map(|(at, lines)| format!("{}:{at}: a function of {lines} lines, at most {FUNCTION_LINES_MAX}", path.display()))
+            .map(|(at, lines)| {
+                format!("{}:{at}: a function of {lines} lines, at most {FUNCTION_LINES_MAX}", path.display())
+            })
             .collect();
         (!found.is_empty()).then(|| found.join("\n"))
     });
@@ -41,10 +43,13 @@ fn modules_have_names_that_say_something() {
 #[test]
 fn modules_open_with_what_they_own() {
     each_source(|path, text| {
-        let head = text.lines().skip_while(|l| l.starts_with("#!") || l.is_empty()).take_while(|l| l.starts_with("//!"));
+        let head =
+            text.lines().skip_while(|l| l.starts_with("#!") || l.is_empty()).take_while(|l| l.starts_with("//!"));
         match head.count() {
             0 => Some(format!("{}: opens without saying what it owns", path.display())),
-            n if n > HEAD_LINES_MAX => Some(format!("{}: a head of {n} lines, at most {HEAD_LINES_MAX}", path.display())),
+            n if n > HEAD_LINES_MAX => {
+                Some(format!("{}: a head of {n} lines, at most {HEAD_LINES_MAX}", path.display()))
+            }
             _ => None,
         }
     });
@@ -53,7 +58,8 @@ fn modules_open_with_what_they_own() {
 #[test]
 fn nothing_is_left_for_later() {
     // Put together here so that this file does not find itself.
-    let words = [["to", "do!("], ["FIX", "ME"], ["unimple", "mented!("], ["allow(dead_", "code)"], ["#[ign", "ore"]].map(|w| w.concat());
+    let words = [["to", "do!("], ["FIX", "ME"], ["unimple", "mented!("], ["allow(dead_", "code)"], ["#[ign", "ore"]]
+        .map(|w| w.concat());
     each_source(|path, text| {
         let found = words.iter().find(|word| text.contains(word.as_str()))?;
         Some(format!("{}: {found}", path.display()))
@@ -114,7 +120,9 @@ fn functions(text: &str) -> impl Iterator<Item = (usize, usize)> {
         let depth = lines[at].len() - lines[at].trim_start().len();
         let end = format!("{}}}", " ".repeat(depth));
         let body = lines[at..].iter().position(|line| *line == end)?;
-        let declared = lines[at..].iter().position(|line| line.ends_with(';') && line.starts_with(&" ".repeat(depth)) && !line.starts_with(&" ".repeat(depth + 1)));
+        let declared = lines[at..].iter().position(|line| {
+            line.ends_with(';') && line.starts_with(&" ".repeat(depth)) && !line.starts_with(&" ".repeat(depth + 1))
+        });
         declared.is_none_or(|declared| declared > body || lines[at].ends_with('{')).then_some((at + 1, body + 1))
     })
 }
@@ -127,6 +135,7 @@ fn is_function(line: &str) -> bool {
 
 #[test]
 fn functions_are_measured_to_their_last_brace() {
-    let text = "fn a() {\n    x();\n}\n\nimpl B {\n    pub async fn c(\n        &self,\n    ) -> D {\n        y()\n    }\n}\n";
+    let text =
+        "fn a() {\n    x();\n}\n\nimpl B {\n    pub async fn c(\n        &self,\n    ) -> D {\n        y()\n    }\n}\n";
     assert_eq!(functions(text).collect::<Vec<_>>(), [(1, 3), (6, 5)]);
 }

@@ -1,1 +1,23 @@
-//! gantry-schema
+//! One intermediate form for every type, and each algorithm once over it.
+//!
+//! `types` is the form: fields, kinds of value, list and map topology, patch strategies, defaults, protobuf numbers
+//! and the facts of upstream's Go types that show on the wire. `table` reads the built-in one. Over it: `decode`
+//! (bytes to trees), `check` (unknown fields and wrong types), `prune` (what a round trip leaves), `patch` (the three
+//! plain patches), `ssa` (server-side apply and field ownership) and `openapi` (what is published).
+//!
+//! Invariants: nothing here knows a kind by name; trees are `serde_json::Value` with sorted keys; error texts are
+//! those that clients of upstream see.
+
+pub mod check;
+pub mod decode;
+pub mod openapi;
+pub mod patch;
+pub mod prune;
+pub mod scalar;
+pub mod ssa;
+mod table;
+pub mod types;
+
+pub use check::{Checked, check};
+pub use prune::prune;
+pub use types::{Field, Schema, Shape, Type, TypeId};

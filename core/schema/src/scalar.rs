@@ -1,0 +1,320 @@
+//! Scalars with a grammar of their own: times, quantities and base64, read and normalised as Go does.
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+/// Layout of `metav1.Time`, as error texts print it.
+const SECONDS: &str = "2006-01-02T15:04:05Z07:00";
+/// Layout of `metav1.MicroTime`.
+const MICROS: &str = "2006-01-02T15:04:05.000000Z07:00";
+/// Decimal digits that a quantity keeps behind the point.
+const NANO: u32 = 9;
+/// Go refuses nothing but the format.
+const QUANTITY_ERROR: &str =
+    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+
+/// A time in UTC, cut to seconds (or microseconds); Go's parse error otherwise.
+pub fn time(text: &str, micro: bool) -> Result<String, String> {
+    let layout = if micro { MICROS } else { SECONDS };
+    let at = TimeReader { text, layout, rest: text }.read()?;
+    Ok(format_time(at, micro))
+}
+
+/// RFC 3339 in UTC with whole seconds, or with six digits of microseconds.
+pub fn format_time(at: Timestamp, micro: bool) -> String {
+    let civil = Offset::UTC.to_datetime(at);
+    let seconds = format!(
+        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}",
+        civil.year(),
+        civil.month(),
+        civil.day(),
+        civil.hour(),
+        civil.minute(),
+        civil.second()
+    );
+    if micro { format!("{seconds}.{:06}Z", civil.subsec_nanosecond() / 1000) } else { format!("{seconds}Z") }
+}
+
+struct TimeReader<'a> {
+    text: &'a str,
+    layout: &'static str,
+    rest: &'a str,
+}
+
+impl TimeReader<'_> {
+    fn read(mut self) -> Result<Timestamp, String> {
+        self.digits(4, "2006")?;
+        self.byte("-")?;
+        let month = self.digits(2, "01")?;
+        self.in_range((1..=12).contains(&month), "month")?;
+        self.byte("-")?;
+        self.digits(2, "02")?;
+        self.byte("T")?;
+        let hour = self.digits(2, "15")?;
+        self.in_range(hour < 24, "hour")?;
+        self.byte(":")?;
+        let minute = self.digits(2, "04")?;
+        self.in_range(minute < 60, "minute")?;
+        self.byte(":")?;
+        let second = self.digits(2, "05")?;
+        self.in_range(second < 60, "second")?;
+        let fraction = self.rest.strip_prefix('.').map(|r| r.bytes().take_while(u8::is_ascii_digit).count());
+        match fraction {
+            Some(count) if count > 0 && (self.layout == SECONDS || count == 6) => self.rest = &self.rest[count + 1..],
+            _ if self.layout == MICROS => return Err(self.expected(".000000")),
+            _ => {}
+        }
+        self.zone()?;
+        let parsed: Result<Timestamp, _> = self.text.parse();
+        parsed.map_err(|_| self.out_of_range("day"))
+    }
+
+    fn expected(&self, element: &str) -> String {
+        format!("parsing time {:?} as {:?}: cannot parse {:?} as {element:?}", self.text, self.layout, self.rest)
+    }
+
+    fn out_of_range(&self, what: &str) -> String {
+        format!("parsing time {:?}: {what} out of range", self.text)
+    }
+
+    fn in_range(&self, ok: bool, what: &str) -> Result<(), String> {
+        if ok { Ok(()) } else { Err(self.out_of_range(what)) }
+    }
+
+    fn digits(&mut self, count: usize, element: &str) -> Result<u32, String> {
+        let parsed =
+            self.rest.get(..count).filter(|d| d.bytes().all(|b| b.is_ascii_digit())).and_then(|d| d.parse().ok());
+        let Some(number) = parsed else { return Err(self.expected(element)) };
+        self.rest = &self.rest[count..];
+        Ok(number)
+    }
+
+    fn byte(&mut self, expected: &str) -> Result<(), String> {
+        match self.rest.strip_prefix(expected) {
+            Some(rest) => {
+                self.rest = rest;
+                Ok(())
+            }
+            None => Err(self.expected(expected)),
+        }
+    }
+
+    fn zone(&mut self) -> Result<(), String> {
+        let bytes = self.rest.as_bytes();
+        let offset =
+            matches!(bytes, [b'+' | b'-', a, b, b':', c, d, ..] if [a, b, c, d].iter().all(|x| x.is_ascii_digit()));
+        let length = if bytes.first() == Some(&b'Z') {
+            1
+        } else if offset {
+            6
+        } else {
+            return Err(self.expected("Z07:00"));
+        };
+        self.rest = &self.rest[length..];
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        Err(format!("parsing time {:?}: extra text: {:?}", self.text, self.rest))
+    }
+}
+
+/// The canonical form of a quantity; Go's error otherwise.
+pub fn quantity(text: &str) -> Result<String, String> {
+    canonical_quantity(text.trim()).ok_or_else(|| QUANTITY_ERROR.to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Format {
+    Decimal,
+    Exponent,
+    Binary,
+}
+
+fn canonical_quantity(text: &str) -> Option<String> {
+    let (negative, unsigned) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let number_end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
+    let (number, suffix) = unsigned.split_at(number_end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
+        return None;
+    }
+    let (format, base, exponent) = read_suffix(suffix)?;
+    let fraction = fraction.trim_end_matches('0');
+    let digits = format!("{whole}{fraction}");
+    let digits = digits.trim_start_matches('0');
+    let scale = i32::try_from(fraction.len()).ok()?;
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let nanos = to_nanos(digits, base, exponent, scale);
+    let text = match format {
+        Format::Binary if nanos >= 1024 * 10_i128.pow(NANO) => binary(nanos),
+        Format::Exponent => decimal(nanos, true),
+        Format::Decimal | Format::Binary => decimal(nanos, false),
+    };
+    Some(if negative { format!("-{text}") } else { text })
+}
+
+fn read_suffix(suffix: &str) -> Option<(Format, u32, i32)> {
+    const DECIMAL: [(&str, i32); 10] =
+        [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+    const BINARY: [(&str, i32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
+    if let Some((_, exponent)) = DECIMAL.iter().find(|(s, _)| *s == suffix) {
+        return Some((Format::Decimal, 10, *exponent));
+    }
+    if let Some((_, exponent)) = BINARY.iter().find(|(s, _)| *s == suffix) {
+        return Some((Format::Binary, 2, *exponent));
+    }
+    let exponent: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+    Some((Format::Exponent, 10, exponent))
+}
+
+/// `digits * base^exponent / 10^scale` in nanos, rounded up, capped at the largest 64-bit integer.
+fn to_nanos(digits: &str, base: u32, exponent: i32, scale: i32) -> i128 {
+    const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
+    let Ok(mantissa) = digits.parse::<i128>() else { return CAP };
+    let mut shift = NANO as i32 - scale;
+    let mut value = mantissa;
+    if base == 2 {
+        let Some(multiplied) = 2_i128.checked_pow(exponent.unsigned_abs()).and_then(|f| value.checked_mul(f)) else {
+            return CAP;
+        };
+        value = multiplied;
+    } else {
+        shift = shift.saturating_add(exponent);
+    }
+    let factor = 10_i128.checked_pow(shift.unsigned_abs());
+    let scaled = match factor {
+        Some(factor) if shift >= 0 => value.checked_mul(factor).unwrap_or(CAP),
+        Some(factor) => value / factor + i128::from(value % factor != 0),
+        None if shift >= 0 => CAP,
+        None => 1,
+    };
+    scaled.min(CAP)
+}
+
+fn binary(nanos: i128) -> String {
+    let unit = 10_i128.pow(NANO);
+    let mut value = nanos / unit + i128::from(nanos % unit != 0);
+    let mut step = 0;
+    while value % 1024 == 0 && step < 6 {
+        value /= 1024;
+        step += 1;
+    }
+    format!("{value}{}", ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"][step])
+}
+
+fn decimal(nanos: i128, exponent_form: bool) -> String {
+    let (mut value, mut step) = (nanos, 0);
+    while value % 1000 == 0 && step < 9 {
+        value /= 1000;
+        step += 1;
+    }
+    if exponent_form {
+        let exponent = i32::try_from(step).unwrap_or_default() * 3 - 9;
+        return if exponent == 0 { value.to_string() } else { format!("{value}e{exponent}") };
+    }
+    format!("{value}{}", ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"][step])
+}
+
+/// Go's complaint about text that is not base64.
+pub fn base64_error(text: &str) -> Option<String> {
+    let bytes: Vec<(usize, u8)> = text.bytes().enumerate().filter(|(_, b)| !matches!(b, b'\r' | b'\n')).collect();
+    let wrong = |at: usize| Some(format!("illegal base64 data at input byte {at}"));
+    let data = bytes.iter().take_while(|(_, b)| *b != b'=').count();
+    for (at, byte) in &bytes[..data] {
+        if !(byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/')) {
+            return wrong(*at);
+        }
+    }
+    let padding = &bytes[data..];
+    let expected = match data % 4 {
+        0 => 0,
+        1 => return wrong(padding.first().map_or(text.len().saturating_sub(1), |p| p.0)),
+        partial => 4 - partial,
+    };
+    if let Some((at, _)) = padding.iter().find(|(_, b)| *b != b'=') {
+        return wrong(*at);
+    }
+    match padding.len() {
+        given if given == expected => None,
+        given if given > expected => wrong(padding[expected].0),
+        _ => wrong(text.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_cut_and_moved_to_utc() {
+        let check = |text: &str, micro: bool, expected: &str| {
+            assert_eq!(time(text, micro).unwrap_or_else(|e| e), expected);
+        };
+        check("2020-01-01T00:00:00.5+02:00", false, "2019-12-31T22:00:00Z");
+        check("2020-01-01T00:00:00.123456Z", true, "2020-01-01T00:00:00.123456Z");
+        let error = |text: &str, rest: &str, element: &str| {
+            format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {rest:?} as {element:?}")
+        };
+        check("x", false, &error("x", "x", "2006"));
+        check("2020-01-01", false, &error("2020-01-01", "", "T"));
+        check("2020-01-01T00:00:00", false, &error("2020-01-01T00:00:00", "", "Z07:00"));
+        check("2020-13-01T00:00:00Z", false, "parsing time \"2020-13-01T00:00:00Z\": month out of range");
+        check("2020-02-30T00:00:00Z", false, "parsing time \"2020-02-30T00:00:00Z\": day out of range");
+    }
+
+    #[test]
+    fn quantities_are_canonical() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(quantity(text).as_deref().unwrap_or("refused"), expected, "{text}");
+        };
+        for (text, expected) in [
+            ("1000m", "1"),
+            ("0.5", "500m"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("1023", "1023"),
+            ("0.5Ki", "512"),
+            ("1024", "1024"),
+            ("1e3", "1e3"),
+            ("1000", "1k"),
+            ("100000000", "100M"),
+            ("0.0000000001", "1n"),
+            ("-0.5", "-500m"),
+            ("+1", "1"),
+            ("00", "0"),
+            ("5.", "5"),
+            (".5", "500m"),
+            ("12E", "9223372036854775807"),
+            ("1Ei", "1Ei"),
+            ("1E", "1E"),
+            ("1E2", "100"),
+            ("", "refused"),
+            ("1Q", "refused"),
+            ("1.2.3", "refused"),
+            ("x", "refused"),
+            ("1 Gi", "refused"),
+        ] {
+            check(text, expected);
+        }
+    }
+
+    #[test]
+    fn base64_faults_are_placed_as_go_places_them() {
+        let check = |text: &str, expected: Option<usize>| {
+            let expected = expected.map(|at| format!("illegal base64 data at input byte {at}"));
+            assert_eq!(base64_error(text), expected, "{text}");
+        };
+        check("", None);
+        check("YQ==", None);
+        check("YW\nJj", None);
+        check("not base64!", Some(3));
+        check("YQ=", Some(3));
+        check("YQ", Some(2));
+        check("YWJj=", Some(4));
+    }
+}

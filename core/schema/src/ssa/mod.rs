@@ -1,0 +1,327 @@
+//! Server-side apply and field ownership: what `metadata.managedFields` says after every kind of write.
+//!
+//! `apply` merges a configuration into the live object and answers with conflicts when it would change what another
+//! manager owns; `update` keeps the books for all other writes. Both give the same entries as upstream: an entry's time
+//! moves only when its manager changed something, empty entries vanish, system fields have no owner.
+
+mod form;
+mod last_applied;
+mod managed;
+mod set;
+mod typed;
+mod validate;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::check::check;
+use crate::patch::PatchError;
+use crate::prune::prune;
+use crate::types::Schema;
+use form::Form;
+use managed::{Entry, Managed, Owner, is_reset, strip};
+use set::FieldSet;
+
+/// Who writes, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Actor<'a> {
+    /// Name of the field manager.
+    pub manager: &'a str,
+    /// Subresource that is written; empty for the object itself.
+    pub subresource: &'a str,
+    /// `apiVersion` of the object.
+    pub api_version: &'a str,
+    /// The time, RFC 3339 with whole seconds in UTC; empty to write none (as for `scale`).
+    pub now: &'a str,
+}
+
+/// One field that another manager owns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConflictCause {
+    /// `conflict with "m" using apps/v1`.
+    pub message: String,
+    /// `.spec.replicas`.
+    pub field: String,
+}
+
+/// Why an apply without force is refused: 409, each cause with the reason `FieldManagerConflict`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflicts {
+    /// The whole message.
+    pub message: String,
+    /// One for each field and manager.
+    pub causes: Vec<ConflictCause>,
+}
+
+/// Why an apply is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// Other managers own what would change.
+    #[error("{}", .0.message)]
+    Conflicts(Conflicts),
+    /// The configuration is not a value of its type.
+    #[error(transparent)]
+    Refused(#[from] PatchError),
+}
+
+/// Applies `config` as `actor`. `live` is the stored object, `None` when apply creates it.
+///
+/// The answer is the merged object, pruned, with its entries, before defaulting.
+pub fn apply(
+    schema: &Schema,
+    type_name: &str,
+    live: Option<&Value>,
+    config: &Value,
+    actor: &Actor<'_>,
+    force: bool,
+) -> Result<Value, ApplyError> {
+    let Some(form) = Form::of_type(schema, type_name) else { return Ok(config.clone()) };
+    let bare = bare_live(schema, type_name, live);
+    let config = &strip(config);
+    refuse_invalid(form, config, actor)?;
+    let me = owner("Apply", actor);
+    let mut entries = live.map(Managed::of).unwrap_or_default();
+    if let Some(object) = live
+        && entries.0.is_empty()
+    {
+        entries = before_first_apply(schema, type_name, object, actor);
+    }
+    let previous = entries.0.get(&me).cloned();
+    let ignored = ignored_fields(actor.subresource);
+    let claimed = typed::fields_of(form, config).without_prefixes(&ignored);
+    entries.0.insert(
+        me.clone(),
+        Entry { fields: claimed, time: previous.as_ref().map(|p| p.time.clone()).unwrap_or_default() },
+    );
+
+    let merged = typed::merge(form, Some(&bare), Some(config));
+    let merged = match &previous {
+        Some(before) => drop_given_up(form, &merged, &entries, &before.fields),
+        None => merged,
+    };
+    let tolerated = if force { None } else { Some(last_applied::tolerated(live, config, actor, form)) };
+    settle(form, &bare, &merged, &mut entries, &me, &ignored, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
+
+    let mut result = merged;
+    refuse_misfit(schema, type_name, &result, actor)?;
+    prune(schema, type_name, &mut result);
+    last_applied::refresh(live, config, actor, &mut result);
+    let stripped = system_fields();
+    if let Some(entry) = entries.0.get_mut(&me) {
+        entry.fields = entry.fields.difference(&stripped);
+        if result != bare {
+            actor.now.clone_into(&mut entry.time);
+        }
+        if entry.fields.is_empty() {
+            entries.0.remove(&me);
+        }
+    }
+    entries.write(&mut result);
+    Ok(result)
+}
+
+/// Keeps the books of a create (`live` is `None`), an update or a patch other than apply: sets `new`'s managedFields.
+pub fn update(schema: &Schema, type_name: &str, live: Option<&Value>, new: &mut Value, actor: &Actor<'_>) {
+    let Some(form) = Form::of_type(schema, type_name) else { return };
+    let given = if actor.subresource.is_empty() { Managed::of(new) } else { Managed::default() };
+    let reset = actor.subresource.is_empty() && is_reset(new);
+    let mut entries = match live {
+        _ if reset => Managed::default(),
+        Some(object) if given.0.is_empty() => Managed::of(object),
+        _ => given,
+    };
+    let untracked = entries.0.is_empty() && live.is_some();
+    let bare = strip(new);
+    if !untracked {
+        record(form, &bare_live(schema, type_name, live), &bare, &mut entries, actor);
+    }
+    *new = bare;
+    entries.write(new);
+}
+
+/// Books the change from `old` to `new` to the actor, and takes from the others what changed.
+fn record(form: Form<'_>, old: &Value, new: &Value, entries: &mut Managed, actor: &Actor<'_>) {
+    let me = owner("Update", actor);
+    let ignored = ignored_fields(actor.subresource);
+    let change = typed::compare(form, old, new);
+    let written = change.added.union(&change.modified).without_prefixes(&ignored);
+    let lost = written.union(&change.removed.without_prefixes(&ignored));
+    for entry in entries.0.values_mut() {
+        entry.fields = entry.fields.difference(&lost);
+    }
+    let mine = written.difference(&system_fields());
+    if !mine.is_empty() {
+        let entry = entries.0.entry(me).or_default();
+        entry.fields = entry.fields.union(&mine);
+        actor.now.clone_into(&mut entry.time);
+    }
+    entries.0.retain(|_, entry| !entry.fields.is_empty());
+    entries.cap();
+}
+
+/// The entries of an object that nobody has kept books for: everything belongs to one manager.
+fn before_first_apply(schema: &Schema, type_name: &str, object: &Value, actor: &Actor<'_>) -> Managed {
+    let mut entries = Managed::default();
+    if let Some(form) = Form::of_type(schema, type_name) {
+        let before = Actor { manager: "before-first-apply", ..*actor };
+        record(form, &bare_live(schema, type_name, None), &strip(object), &mut entries, &before);
+    }
+    entries
+}
+
+/// The live object without entries; for a new object what Go writes for an empty one.
+fn bare_live(schema: &Schema, type_name: &str, live: Option<&Value>) -> Value {
+    live.map(strip).unwrap_or_else(|| {
+        let mut empty = json!({});
+        prune(schema, type_name, &mut empty);
+        empty
+    })
+}
+
+fn owner(operation: &str, actor: &Actor<'_>) -> Owner {
+    Owner {
+        operation: operation.to_owned(),
+        manager: if actor.manager.is_empty() { "unknown".to_owned() } else { actor.manager.to_owned() },
+        api_version: actor.api_version.to_owned(),
+        subresource: actor.subresource.to_owned(),
+    }
+}
+
+/// Fields that have no owner.
+fn system_fields() -> FieldSet {
+    let fields = json!({
+        "f:apiVersion": {}, "f:kind": {},
+        "f:metadata": {
+            ".": {}, "f:name": {}, "f:namespace": {}, "f:creationTimestamp": {}, "f:selfLink": {}, "f:uid": {},
+            "f:clusterName": {}, "f:generation": {}, "f:managedFields": {}, "f:resourceVersion": {},
+        },
+    });
+    FieldSet::from_value(&fields).unwrap_or_default()
+}
+
+/// Fields that a write through this (sub)resource does not reach, so that it cannot own them.
+fn ignored_fields(subresource: &str) -> FieldSet {
+    let fields = match subresource {
+        "" => json!({"f:status": {}}),
+        "status" => json!({"f:spec": {}, "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}}}),
+        _ => json!({}),
+    };
+    FieldSet::from_value(&fields).unwrap_or_default()
+}
+
+/// `merged` without the fields that the actor applied before, does not apply now, and nobody else owns.
+fn drop_given_up(form: Form<'_>, merged: &Value, entries: &Managed, before: &FieldSet) -> Value {
+    let named = |set: &FieldSet| typed::with_named_fields(form, set);
+    let pruned = typed::remove(form, merged, &named(before));
+    let all = named(&typed::fields_of(form, merged));
+    let gone = |pruned: &Value| all.difference(&named(&typed::fields_of(form, pruned)));
+    let owned = entries.0.values().fold(FieldSet::default(), |all, entry| all.union(&entry.fields));
+    let pruned = typed::remove(form, merged, &gone(&pruned).difference(&named(&owned)));
+    typed::remove(form, merged, &gone(&pruned).intersection(&named(before)))
+}
+
+/// Takes from the other managers what changed. With `tolerated` (no force), what they own and it does not hold are
+/// conflicts.
+fn settle(
+    form: Form<'_>,
+    old: &Value,
+    new: &Value,
+    entries: &mut Managed,
+    me: &Owner,
+    ignored: &FieldSet,
+    tolerated: Option<&FieldSet>,
+) -> Result<(), Conflicts> {
+    let change = typed::compare(form, old, new);
+    let written = change.added.union(&change.modified).without_prefixes(ignored);
+    let removed = change.removed.without_prefixes(ignored);
+    let mut contested = BTreeMap::new();
+    for (other, entry) in entries.0.iter().filter(|(other, _)| *other != me) {
+        let both = entry.fields.intersection(&written);
+        if !both.is_empty() {
+            contested.insert(other.clone(), both);
+        }
+    }
+    if let Some(tolerated) = tolerated {
+        let conflicts: BTreeMap<Owner, FieldSet> = contested
+            .iter()
+            .map(|(other, both)| (other.clone(), both.difference(tolerated)))
+            .filter(|(_, both)| !both.is_empty())
+            .collect();
+        if !conflicts.is_empty() {
+            return Err(conflicts_of(&conflicts));
+        }
+    }
+    for (other, entry) in &mut entries.0 {
+        if other != me {
+            let lost = contested.get(other).map_or_else(|| removed.clone(), |both| both.union(&removed));
+            entry.fields = entry.fields.difference(&lost);
+        }
+    }
+    entries.0.retain(|_, entry| !entry.fields.is_empty());
+    Ok(())
+}
+
+fn conflicts_of(conflicts: &BTreeMap<Owner, FieldSet>) -> Conflicts {
+    let mut causes = Vec::new();
+    let mut groups: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (other, fields) in conflicts {
+        let mut name = format!("{:?}", other.manager);
+        if !other.subresource.is_empty() {
+            name.push_str(&format!(" with subresource {:?}", other.subresource));
+        }
+        if other.operation == "Update" {
+            name.push_str(&format!(" using {}", other.api_version));
+        }
+        for field in fields.paths() {
+            causes.push(ConflictCause { message: format!("conflict with {name}"), field: field.clone() });
+            groups.entry(name.clone()).or_default().push(field);
+        }
+    }
+    let message = if let [one] = causes.as_slice() {
+        format!("Apply failed with 1 conflict: {}: {}", one.message, one.field)
+    } else {
+        let lines: Vec<String> =
+            groups.iter().map(|(name, fields)| format!("conflicts with {name}:\n- {}", fields.join("\n- "))).collect();
+        format!("Apply failed with {} conflicts: {}", causes.len(), lines.join("\n"))
+    };
+    Conflicts { message, causes }
+}
+
+/// `namespace/name; group/version, Kind=K`, as upstream's texts name an object.
+fn object_name(config: &Value, actor: &Actor<'_>) -> String {
+    let text = |path: &str| config.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    format!(
+        "{}/{}; {}, Kind={}",
+        text("/metadata/namespace"),
+        text("/metadata/name"),
+        group_version(actor.api_version),
+        text("/kind")
+    )
+}
+
+fn group_version(api_version: &str) -> String {
+    if api_version.contains('/') { api_version.to_owned() } else { format!("/{api_version}") }
+}
+
+fn refuse_invalid(form: Form<'_>, config: &Value, actor: &Actor<'_>) -> Result<(), PatchError> {
+    let errors = validate::validate(form, config);
+    let list = match errors.as_slice() {
+        [] => return Ok(()),
+        [one] => one.clone(),
+        many => format!("errors:\n  {}", many.join("\n  ")),
+    };
+    let text = format!("failed to create typed patch object ({}): {list}", object_name(config, actor));
+    Err(PatchError::unexplained(text))
+}
+
+fn refuse_misfit(schema: &Schema, type_name: &str, merged: &Value, actor: &Actor<'_>) -> Result<(), PatchError> {
+    let Some(wrong) = check(schema, type_name, merged).wrong_type else { return Ok(()) };
+    let kind = merged["kind"].as_str().unwrap_or_default();
+    let text = format!(
+        "failed to convert new object ({}) to proper version: unable to convert unstructured object to {}, Kind={kind}: {wrong}",
+        object_name(merged, actor),
+        group_version(actor.api_version),
+    );
+    Err(PatchError::unexplained(text))
+}
