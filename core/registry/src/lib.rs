@@ -1,11 +1,74 @@
-//! The only way an object changes: `decide(view, request, now, seed)` answers with a commit, a reply or a refusal.
+//! The only way an object changes: `decide(view, request, context)` answers with a commit, a reply or a refusal.
 //!
 //! Invariants: pure; every write carries the revision that it was decided on for every key it touches or relied
 //! on, so that the store refuses it if something moved in between; authorization is decided here for every
-//! caller, controllers and agents included.
+//! caller, controllers and agents included. Addresses and node ports of Services are kept apart by one stored
+//! record each (`allocation`): who creates the record owns it, and two cannot create the same key.
 
+mod access;
+mod admission;
+mod allocation;
+mod body;
+pub mod bootstrap;
+mod case;
+mod commit;
+mod context;
+mod create;
+mod delete;
+mod draw;
+mod meta;
+mod patch;
+mod refuse;
 pub mod request;
+mod review;
+mod service;
+mod subresource;
+#[cfg(test)]
+mod tests;
+mod update;
 
+pub use allocation::stored_kinds;
+pub use context::{Cidr, Context, MalformedCidr, Settings};
 pub use request::{
     Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,
 };
+pub use subresource::scale;
+
+use case::{Case, Refusal};
+use gantry_kinds::{Status, Update};
+use gantry_view::View;
+
+/// Decides one write: what it changes, what it answers, or why not. The same inputs give the same decision.
+pub fn decide(view: &View, request: &Request, context: &Context<'_>) -> Decision {
+    let case = Case { view, request, context };
+    route(&case).unwrap_or_else(Decision::Refuse)
+}
+
+fn route(case: &Case<'_>) -> Result<Decision, Refusal> {
+    access::check(case)?;
+    if !case.kind().stored() {
+        return review::answer(case);
+    }
+    let sub = case.target().subresource.as_str();
+    match (&case.request.operation, sub) {
+        (Operation::Create(body), "") => create::decide(case, body),
+        (Operation::Delete(options), "") => delete::decide(case, options),
+        (Operation::Create(body), "binding") => subresource::binding::decide(case, body),
+        (Operation::Create(body), "eviction") => subresource::eviction::decide(case, body),
+        (Operation::Create(body) | Operation::Update(body), "finalize") => {
+            update::decide(case, body, Update::Sub("finalize"))
+        }
+        (Operation::Update(body), "scale") => scale::update(case, body),
+        (Operation::Patch(patch, body), "scale") => scale::patch(case, *patch, body),
+        (Operation::Update(body), sub) => update::decide(case, body, way(sub)),
+        (Operation::Patch(patch, body), sub) => patch::decide(case, *patch, body, way(sub)),
+        _ => {
+            let message = "the server does not allow this method on the requested resource";
+            Err(Status::new(405, "MethodNotAllowed", message).into())
+        }
+    }
+}
+
+fn way(subresource: &str) -> Update<'_> {
+    if subresource.is_empty() { Update::Main } else { Update::Sub(subresource) }
+}

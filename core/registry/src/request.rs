@@ -5,18 +5,7 @@ use gantry_kinds::{KindRef, Status};
 use gantry_view::ObjectKey;
 use serde_json::Value;
 
-/// Who asks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct User {
-    /// User name, such as `system:serviceaccount:default:web`.
-    pub name: String,
-    /// Uid where the authenticator knows one.
-    pub uid: String,
-    /// Groups, `system:authenticated` included.
-    pub groups: Vec<String>,
-    /// Further facts of the authenticator.
-    pub extra: Vec<(String, Vec<String>)>,
-}
+pub use gantry_policy::User;
 
 /// What a request is about.
 #[derive(Clone, Debug, PartialEq, Eq)]

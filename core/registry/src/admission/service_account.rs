@@ -1,0 +1,88 @@
+//! Every pod runs as a service account, and finds that account's token mounted unless somebody said otherwise.
+
+use gantry_kinds::SERVICE_ACCOUNT;
+use gantry_kinds::tree::{list_at, str_at};
+use serde_json::{Value, json};
+
+use super::forbidden;
+use crate::case::{Case, Refusal};
+use crate::commit::Draft;
+use crate::meta;
+
+/// Where containers look for the token.
+const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+/// Start of the volume's name.
+const VOLUME: &str = "kube-api-access-";
+/// Seconds that a token is good for: an hour, and some for clocks that differ.
+const TOKEN_SECONDS: i64 = 3607;
+/// Account of pods that name none.
+const DEFAULT: &str = "default";
+
+pub(crate) fn admit(case: &Case<'_>, pod: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    if pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
+        return mirror(case, pod);
+    }
+    let named = [str_at(pod, "/spec/serviceAccountName"), str_at(pod, "/spec/serviceAccount")];
+    let name = named.into_iter().find(|name| !name.is_empty()).unwrap_or(DEFAULT).to_owned();
+    let spec = meta::map(pod, "spec");
+    spec.insert("serviceAccountName".to_owned(), name.clone().into());
+    spec.insert("serviceAccount".to_owned(), name.clone().into());
+    let namespace = case.target().namespace.as_str();
+    let Some(account) = case.view.get(&SERVICE_ACCOUNT, namespace, &name) else {
+        let why = format!("error looking up service account {namespace}/{name}: serviceaccount {name:?} not found");
+        return Err(forbidden(case, pod, &why));
+    };
+    draft.guards.push((account.key().clone(), account.header.revision));
+    let account = account.value();
+    let own = pod.pointer("/spec/automountServiceAccountToken").and_then(Value::as_bool);
+    let theirs = account.get("automountServiceAccountToken").and_then(Value::as_bool);
+    if own.or(theirs).unwrap_or(true) {
+        mount(case, pod);
+    }
+    let pulls = list_at(&account, "/imagePullSecrets");
+    if list_at(pod, "/spec/imagePullSecrets").is_empty() && !pulls.is_empty() {
+        meta::map(pod, "spec").insert("imagePullSecrets".to_owned(), pulls.to_vec().into());
+    }
+    Ok(())
+}
+
+/// A mirror pod shows what a node runs on its own: it has no rights in the cluster.
+fn mirror(case: &Case<'_>, pod: &Value) -> Result<(), Refusal> {
+    if !str_at(pod, "/spec/serviceAccountName").is_empty() {
+        return Err(forbidden(case, pod, "a mirror pod may not reference service accounts"));
+    }
+    let secret = |volume: &Value| volume.get("secret").is_some();
+    if list_at(pod, "/spec/volumes").iter().any(secret) {
+        return Err(forbidden(case, pod, "a mirror pod may not reference secrets"));
+    }
+    Ok(())
+}
+
+fn mount(case: &Case<'_>, pod: &mut Value) {
+    let volumes = list_at(pod, "/spec/volumes").iter();
+    let there = volumes.map(|v| str_at(v, "/name")).find(|name| name.starts_with(VOLUME)).map(str::to_owned);
+    let name = there.clone().unwrap_or_else(|| format!("{VOLUME}{}", case.draw("volume").suffix()));
+    let mut used = false;
+    for field in ["initContainers", "containers"] {
+        let containers = meta::map(pod, "spec").get_mut(field).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten().filter_map(Value::as_object_mut) {
+            let mounts = meta::list(container, "volumeMounts");
+            if !mounts.iter().any(|m| str_at(m, "/mountPath") == MOUNT) {
+                mounts.push(json!({"name": name, "readOnly": true, "mountPath": MOUNT}));
+                used = true;
+            }
+        }
+    }
+    if used && there.is_none() {
+        meta::list(meta::map(pod, "spec"), "volumes").push(volume(&name));
+    }
+}
+
+fn volume(name: &str) -> Value {
+    json!({"name": name, "projected": {"defaultMode": 420, "sources": [
+        {"serviceAccountToken": {"expirationSeconds": TOKEN_SECONDS, "path": "token"}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [
+            {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}]}},
+    ]}})
+}

@@ -1,0 +1,132 @@
+//! From the body as it was sent to an object of the right type: kind, unknown fields, types, pruning, defaults.
+
+use gantry_kinds::{KindRef, Status, table};
+use gantry_schema::{Schema, check, prune};
+use serde_json::{Map, Value};
+
+use crate::case::{Case, Refusal};
+use crate::request::{Body, FieldValidation};
+
+/// What a body must be.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected {
+    kind: &'static str,
+    group: &'static str,
+    version: &'static str,
+    schema: &'static str,
+}
+
+/// A body of the right type, with the warnings that it earned.
+pub(crate) struct Decoded {
+    pub(crate) value: Value,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Expected {
+    /// An object of the kind itself.
+    pub(crate) fn object(kind: KindRef) -> Self {
+        Expected { kind: kind.kind, group: kind.group, version: kind.version, schema: kind.schema }
+    }
+
+    /// The body of one of its subresources.
+    pub(crate) fn subresource(kind: KindRef, name: &str) -> Self {
+        match kind.subresource(name) {
+            Some(sub) => {
+                let (group, version) = sub.group_version.unwrap_or((kind.group, kind.version));
+                Expected { kind: sub.kind, group, version, schema: sub.schema }
+            }
+            None => Self::object(kind),
+        }
+    }
+
+    /// Name of the type in the schema tables.
+    pub(crate) fn schema(&self) -> &'static str {
+        self.schema
+    }
+
+    fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// `Deployment in version "v1" cannot be handled as a Deployment: why`.
+    fn unfit(&self, kind: &str, api_version: &str, why: &str) -> Refusal {
+        let version = api_version.rsplit('/').next().unwrap_or_default();
+        Status::bad_request(format!("{kind} in version {version:?} cannot be handled as a {}: {why}", self.kind)).into()
+    }
+}
+
+/// Decodes the body of a create or update.
+pub(crate) fn decode(case: &Case<'_>, body: &Body, expected: Expected) -> Result<Decoded, Refusal> {
+    let mut value = match &body.value {
+        Value::Null => Value::Object(Map::new()),
+        Value::Object(fields) => Value::Object(fields.clone()),
+        other => return Err(unrecognized(other, expected.kind)),
+    };
+    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let api_version = text("apiVersion").map_or_else(|| expected.api_version(), str::to_owned);
+    let kind = text("kind").unwrap_or(expected.kind).to_owned();
+    if let Some(why) = foreign(&kind, &api_version, &expected) {
+        return Err(expected.unfit(&kind, &api_version, &why));
+    }
+    let checked = check(Schema::builtin(), expected.schema, &value);
+    if let Some(why) = &checked.wrong_type {
+        return Err(expected.unfit(&kind, &api_version, why));
+    }
+    let warnings = match case.request.options.field_validation {
+        FieldValidation::Ignore => Vec::new(),
+        FieldValidation::Warn => checked.warnings(&body.duplicates),
+        FieldValidation::Strict => match checked.strict_error(&body.duplicates) {
+            Some(why) => return Err(expected.unfit(&kind, &api_version, &why)),
+            None => Vec::new(),
+        },
+    };
+    normalize(case, expected, &mut value);
+    Ok(Decoded { value, warnings })
+}
+
+/// Prunes and defaults: what is left is what will be stored.
+pub(crate) fn normalize(case: &Case<'_>, expected: Expected, value: &mut Value) {
+    prune(Schema::builtin(), expected.schema, value);
+    value["apiVersion"] = expected.api_version().into();
+    value["kind"] = expected.kind.into();
+    if expected.schema == case.kind().schema {
+        case.kind().strategy.default(value);
+    }
+}
+
+/// Why a body of this kind and version is not what is expected.
+pub(crate) fn foreign(kind: &str, api_version: &str, expected: &Expected) -> Option<String> {
+    if kind == expected.kind && api_version == expected.api_version() {
+        return None;
+    }
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    // wire: the words that clients know are made of the names of types inside the upstream server.
+    Some(match table::by_kind(group, version, kind) {
+        Some(_) => {
+            let package = if expected.group.is_empty() { "core" } else { expected.group };
+            let package = package.split('.').next().unwrap_or_default();
+            format!("converting ({version}.{kind}) to ({package}.{}): unknown conversion", expected.kind)
+        }
+        None => {
+            format!(
+                "no kind {kind:?} is registered for version {api_version:?} in scheme \"pkg/runtime/scheme.go:111\""
+            )
+        }
+    })
+}
+
+fn unrecognized(body: &Value, kind: &str) -> Refusal {
+    let what = match body {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Bool(_) => "bool",
+        _ => "number",
+    };
+    let bytes: String = body.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
+    let message = format!(
+        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
+         json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
+         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({bytes})"
+    );
+    Status::bad_request(message).into()
+}

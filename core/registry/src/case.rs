@@ -1,0 +1,70 @@
+//! One request with everything that its decision may look at.
+
+use std::sync::Arc;
+
+use gantry_kinds::{KindRef, Status};
+use gantry_view::{Object, ObjectKey, View};
+use jiff::Timestamp;
+
+use crate::context::Context;
+use crate::draw::Draw;
+use crate::request::{Request, Target, User};
+
+/// A refusal on its way out of the pipeline.
+pub(crate) type Refusal = Box<Status>;
+
+/// The manager of fields where the client names none.
+const NO_MANAGER: &str = "unknown";
+
+/// The view, the request and the context.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) view: &'a View,
+    pub(crate) request: &'a Request,
+    pub(crate) context: &'a Context<'a>,
+}
+
+impl<'a> Case<'a> {
+    pub(crate) fn kind(&self) -> KindRef {
+        self.request.target.kind
+    }
+    pub(crate) fn target(&self) -> &'a Target {
+        &self.request.target
+    }
+    pub(crate) fn user(&self) -> &'a User {
+        &self.request.user
+    }
+    pub(crate) fn dry_run(&self) -> bool {
+        self.request.options.dry_run
+    }
+    /// The object that the request names.
+    pub(crate) fn stored(&self) -> Option<&'a Arc<Object>> {
+        self.view.get(self.kind(), &self.target().namespace, &self.target().name)
+    }
+    /// The object that the request names, or 404.
+    pub(crate) fn existing(&self) -> Result<&'a Arc<Object>, Refusal> {
+        self.stored().ok_or_else(|| Status::not_found(self.kind(), &self.target().name).into())
+    }
+    pub(crate) fn key(&self, name: &str) -> ObjectKey {
+        ObjectKey::new(self.kind(), &self.target().namespace, name)
+    }
+    /// The time in whole seconds, as objects carry it.
+    pub(crate) fn now(&self) -> String {
+        seconds(self.context.now)
+    }
+    pub(crate) fn draw(&self, purpose: &str) -> Draw {
+        Draw::new(self.context.seed, purpose)
+    }
+    /// Who owns the fields that the request sets.
+    pub(crate) fn manager(&self) -> &'a str {
+        match self.request.options.field_manager.as_str() {
+            "" => NO_MANAGER,
+            manager => manager,
+        }
+    }
+}
+
+/// RFC 3339 in whole seconds.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}

@@ -1,0 +1,74 @@
+//! `scale`: the replicas of a Deployment or ReplicaSet as an `autoscaling/v1` Scale.
+
+use gantry_kinds::{FieldError, LabelSelector, Path, Status, Update};
+use serde_json::{Map, Value, json};
+
+use crate::body::{self, Expected};
+use crate::case::{Case, Refusal};
+use crate::commit::Draft;
+use crate::create::track;
+use crate::request::{Body, Decision, PatchKind};
+use crate::update::prepare;
+use crate::{meta, patch as patching, refuse};
+
+/// The Scale of an object; `None` where the object has no spec.
+pub fn to_scale(object: &Value) -> Option<Value> {
+    let spec = object.get("spec")?;
+    let mut metadata = Map::new();
+    for key in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
+        if let Some(value) = object["metadata"].get(key) {
+            metadata.insert(key.to_owned(), value.clone());
+        }
+    }
+    let mut wanted = Map::new();
+    let replicas = spec.get("replicas").and_then(Value::as_i64).unwrap_or_default();
+    if replicas != 0 {
+        wanted.insert("replicas".to_owned(), replicas.into());
+    }
+    let there = object.pointer("/status/replicas").and_then(Value::as_i64).unwrap_or_default();
+    let mut status = json!({"replicas": there});
+    let selector = spec.get("selector").and_then(|s| LabelSelector::from_value(s).ok());
+    let selector = selector.map(|s| s.to_string()).unwrap_or_default();
+    if !selector.is_empty() {
+        status["selector"] = selector.into();
+    }
+    Some(json!({
+        "kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": wanted, "status": status,
+    }))
+}
+
+pub(crate) fn update(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
+    let decoded = body::decode(case, body, Expected::subresource(case.kind(), "scale"))?;
+    rescale(case, decoded.value, Draft::warning(decoded.warnings))
+}
+
+pub(crate) fn patch(case: &Case<'_>, how: PatchKind, body: &Body) -> Result<Decision, Refusal> {
+    if how == PatchKind::Apply {
+        let message = "server-side apply is not supported on the scale subresource";
+        return Err(Status::new(415, "UnsupportedMediaType", message).into());
+    }
+    let live = to_scale(&case.existing()?.value()).ok_or_else(Status::no_such_path)?;
+    let mut draft = Draft::default();
+    let expected = Expected::subresource(case.kind(), "scale");
+    let scale = patching::patched(case, how, body, &live, expected, &mut draft)?;
+    rescale(case, scale, draft)
+}
+
+fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decision, Refusal> {
+    meta::matches_path(case, &mut scale)?;
+    let old = case.existing()?;
+    let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default();
+    if replicas < 0 {
+        let path = Path::new("spec").child("replicas");
+        let error = FieldError::invalid(&path, replicas, "must be greater than or equal to 0");
+        return Err(refuse::invalid("autoscaling", "Scale", &case.target().name, &error));
+    }
+    meta::check_uid(case, &scale)?;
+    meta::check_revision(case, &scale, Update::Sub("scale"))?;
+    let before = old.value();
+    let mut new = before.clone();
+    meta::map(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
+    track(case, Some(&before), &mut new, Update::Sub("scale"));
+    let new = prepare(case, old, new, Update::Main, &mut draft)?;
+    draft.save_as(case, Some(old), new, |object| to_scale(object).unwrap_or_default())
+}

@@ -1,0 +1,86 @@
+use gantry_kinds::{
+    CLUSTER_ROLE, CONFIG_MAP, LOCAL_SUBJECT_ACCESS_REVIEW, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW,
+    SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW,
+};
+use serde_json::json;
+
+use super::*;
+
+/// A world in which eve may write roles and bindings in `web`, and nothing else.
+fn with_eve() -> World {
+    let mut world = World::new();
+    let rules = json!([{"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles", "rolebindings"],
+                        "verbs": ["create", "update", "patch", "get"]}]);
+    world.create(&ROLE, "web", json!({"metadata": {"name": "ed"}, "rules": rules})).expect("a role");
+    let binding = json!({"metadata": {"name": "ed"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "ed"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve"}]});
+    world.create(&ROLE_BINDING, "web", binding).expect("a binding");
+    let dns = json!({"metadata": {"name": "dns"}, "rules": [
+        {"apiGroups": [""], "resources": ["endpoints", "services"], "verbs": ["list", "watch"]}]});
+    world.create(&CLUSTER_ROLE, "", dns).expect("a role");
+    world
+}
+
+fn as_eve(mut request: Request) -> Request {
+    request.user = user("eve", &["system:authenticated"]);
+    request
+}
+
+#[test]
+fn nobody_without_rights_writes() {
+    let mut world = World::new();
+    let ask = as_eve(request(&CONFIG_MAP, "web", "", Operation::Create(json!({"metadata": {"name": "a"}}).into())));
+    let why = r#"configmaps is forbidden: User "eve" cannot create resource "configmaps" in API group "" in the namespace "web""#;
+    refused(world.execute(&ask), 403, why);
+}
+
+#[test]
+fn nobody_hands_out_what_he_does_not_have() {
+    let mut world = with_eve();
+    let mut post =
+        |kind: KindRef, body: Value| world.execute(&as_eve(request(kind, "web", "", Operation::Create(body.into()))));
+    let rules = json!([{"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+                       {"apiGroups": ["rbac.authorization.k8s.io"], "resources": ["roles"], "verbs": ["get"]}]);
+    let why = "roles.rbac.authorization.k8s.io \"esc\" is forbidden: user \"eve\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\" \"list\"]}";
+    refused(post(&ROLE, json!({"metadata": {"name": "esc"}, "rules": rules})), 403, why);
+    let binding = |kind: &str, name: &str| {
+        json!({"metadata": {"name": "b"}, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name},
+               "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "bob"}]})
+    };
+    let why = "rolebindings.rbac.authorization.k8s.io \"nope\" not found";
+    refused(post(&ROLE_BINDING, binding("Role", "nope")), 404, why);
+    let why = "rolebindings.rbac.authorization.k8s.io \"b\" is forbidden: user \"eve\" (groups=[\"system:authenticated\"]) is attempting to grant RBAC permissions not currently held:\n{APIGroups:[\"\"], Resources:[\"endpoints\"], Verbs:[\"list\" \"watch\"]}\n{APIGroups:[\"\"], Resources:[\"services\"], Verbs:[\"list\" \"watch\"]}";
+    refused(post(&ROLE_BINDING, binding("ClusterRole", "dns")), 403, why);
+    post(&ROLE_BINDING, binding("Role", "ed")).expect("what she has herself");
+}
+
+#[test]
+fn reviews_answer() {
+    let mut world = with_eve();
+    let mut ask = |kind: KindRef, namespace: &str, body: Value| {
+        let mut request = request(kind, namespace, "", Operation::Create(body.into()));
+        request.user = user("eve", &["system:masters"]);
+        world.execute(&request)
+    };
+    let roles = json!({"namespace": "web", "verb": "get", "group": "rbac.authorization.k8s.io", "resource": "roles"});
+    let body = json!({"spec": {"user": "eve", "resourceAttributes": roles}});
+    let (code, review) = ask(&SUBJECT_ACCESS_REVIEW, "", body.clone()).expect("an answer");
+    let why = r#"RBAC: allowed by RoleBinding "ed/web" of Role "ed" to User "eve""#;
+    assert_eq!((code, &review["status"]), (201, &json!({"allowed": true, "reason": why})));
+    let (_, review) = ask(&LOCAL_SUBJECT_ACCESS_REVIEW, "web", body.clone()).expect("an answer");
+    assert_eq!(review["status"]["allowed"], true);
+    refused(
+        ask(&LOCAL_SUBJECT_ACCESS_REVIEW, "other", body),
+        422,
+        "LocalSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"web\": must match metadata.namespace",
+    );
+    let body = json!({"spec": {"nonResourceAttributes": {"verb": "get", "path": "/x"}}});
+    let (_, review) = ask(&SELF_SUBJECT_ACCESS_REVIEW, "", body).expect("an answer");
+    assert_eq!(review["status"], json!({"allowed": true}));
+    let (_, review) = ask(&SELF_SUBJECT_RULES_REVIEW, "", json!({"spec": {"namespace": "web"}})).expect("an answer");
+    assert_eq!(review["status"]["resourceRules"][0]["resources"], json!(["roles", "rolebindings"]));
+    refused(ask(&SELF_SUBJECT_RULES_REVIEW, "", json!({"spec": {}})), 400, "no namespace on request");
+    let (_, review) = ask(&SELF_SUBJECT_REVIEW, "", json!({})).expect("an answer");
+    assert_eq!(review["status"]["userInfo"], json!({"username": "eve", "groups": ["system:masters"]}));
+}

@@ -1,0 +1,120 @@
+use gantry_kinds::{NODE, POD, SERVICE_ACCOUNT};
+use serde_json::json;
+
+use super::*;
+
+#[test]
+fn a_new_pod_runs_as_an_account_with_its_token() {
+    let mut world = World::new();
+    let body = json!({"metadata": {"name": "sa1"}, "imagePullSecrets": [{"name": "ps"}]});
+    world.create(&SERVICE_ACCOUNT, "web", body).expect("created");
+    let (_, made) = world.create(&POD, "web", pod("p", json!({"serviceAccountName": "sa1"}))).expect("created");
+    let spec = &made["spec"];
+    assert_eq!((&spec["serviceAccount"], &spec["imagePullSecrets"]), (&json!("sa1"), &json!([{"name": "ps"}])));
+    let volume = &spec["volumes"][0];
+    let name = volume["name"].as_str().unwrap_or_default();
+    assert!(name.starts_with("kube-api-access-") && name.len() == 21, "{name}");
+    assert_eq!(
+        volume["projected"]["sources"][0],
+        json!({"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}})
+    );
+    let mount = json!({"name": name, "readOnly": true, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"});
+    assert_eq!(spec["containers"][0]["volumeMounts"], json!([mount]));
+    assert_eq!((&spec["priority"], &spec["preemptionPolicy"]), (&json!(0), &json!("PreemptLowerPriority")));
+    let keys: Vec<_> = spec["tolerations"].as_array().into_iter().flatten().map(|t| t["key"].clone()).collect();
+    assert_eq!(keys, ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]);
+}
+
+#[test]
+fn what_a_pod_says_itself_is_left() {
+    let mut world = World::new();
+    let tolerations = json!([{"operator": "Exists"}]);
+    let spec = json!({"automountServiceAccountToken": false, "tolerations": tolerations,
+                      "priorityClassName": "system-node-critical"});
+    let (_, made) = world.create(&POD, "web", pod("p", spec)).expect("created");
+    assert_eq!((made["spec"].get("volumes"), &made["spec"]["tolerations"]), (None, &tolerations));
+    assert_eq!(made["spec"]["priority"], 2_000_001_000);
+}
+
+#[test]
+fn pods_that_cannot_be_admitted() {
+    let mut world = World::new();
+    let mut check = |spec: Value, why: &str| {
+        let message = format!("pods \"p\" is forbidden: {why}");
+        refused(world.create(&POD, "web", pod("p", spec)), 403, &message);
+    };
+    check(
+        json!({"serviceAccountName": "nope"}),
+        "error looking up service account web/nope: serviceaccount \"nope\" not found",
+    );
+    check(json!({"priorityClassName": "nope"}), "no PriorityClass with name nope was found");
+    check(
+        json!({"priority": 5}),
+        "the integer value of priority (5) must not be provided in pod spec; priority admission controller computed 0 from the given PriorityClass name",
+    );
+}
+
+fn post(world: &mut World, name: &str, subresource: &str, body: Value) -> Answer {
+    world.execute(&sub(request(&POD, "web", name, Operation::Create(body.into())), subresource))
+}
+
+#[test]
+fn binding_gives_a_pod_its_node_once() {
+    let mut world = World::new();
+    world.create(&POD, "web", pod("p", json!({}))).expect("created");
+    let bind = |node: &str| json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
+    let (code, reply) = post(&mut world, "p", "binding", bind("n1")).expect("bound");
+    assert_eq!((code, &reply["status"]), (201, &json!("Success")));
+    let there = world.get(&POD, "web", "p").expect("a pod");
+    assert_eq!(there["spec"]["nodeName"], "n1");
+    assert_eq!(there["status"]["conditions"][0]["type"], "PodScheduled");
+    let why = "Operation cannot be fulfilled on pods/binding \"p\": pod p is already assigned to node \"n1\"";
+    refused(post(&mut world, "p", "binding", bind("n2")), 409, why);
+    let body = json!({"metadata": {"name": "q"}, "target": {"name": "n"}});
+    refused(post(&mut world, "p", "binding", body), 400, "name in URL does not match name in Binding object");
+    world.delete(&POD, "web", "p", DeleteOptions::default()).expect("marked");
+    let why =
+        "Operation cannot be fulfilled on pods/binding \"p\": pod p is being deleted, cannot be assigned to a host";
+    refused(post(&mut world, "p", "binding", bind("n2")), 409, why);
+}
+
+#[test]
+fn eviction_deletes() {
+    let mut world = World::new();
+    world.create(&POD, "web", pod("p", json!({}))).expect("created");
+    let dry = json!({"metadata": {"name": "p"}, "deleteOptions": {"dryRun": ["All"]}});
+    post(&mut world, "p", "eviction", dry).expect("would be evicted");
+    assert!(world.get(&POD, "web", "p").is_some());
+    let (code, reply) = post(&mut world, "p", "eviction", json!({"metadata": {"name": "p"}})).expect("evicted");
+    assert_eq!((code, &reply["code"]), (201, &json!(201)));
+    assert!(world.get(&POD, "web", "p").is_none());
+}
+
+#[test]
+fn nodes_touch_only_what_is_theirs() {
+    let mut world = World::new();
+    for request in bootstrap::requests(&world.view, &world.settings.clone()) {
+        world.execute(&request).expect("a start");
+    }
+    world.create(&POD, "web", pod("p", json!({}))).expect("created");
+    let bind = json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n1"}});
+    post(&mut world, "p", "binding", bind).expect("bound");
+    let as_node = |node: &str, mut request: Request| {
+        request.user = user(&format!("system:node:{node}"), &["system:nodes", "system:authenticated"]);
+        request
+    };
+    let register = |name: &str| request(&NODE, "", "", Operation::Create(json!({"metadata": {"name": name}}).into()));
+    let why = "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\"";
+    refused(world.execute(&as_node("n1", register("n2"))), 403, why);
+    let (_, node) = world.execute(&as_node("n1", register("n1"))).expect("registered");
+    assert_eq!(node["spec"]["taints"], json!([{"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"}]));
+    let status = || {
+        let patch = json!({"status": {"phase": "Running"}});
+        sub(request(&POD, "web", "p", Operation::Patch(PatchKind::Merge, patch.into())), "status")
+    };
+    let why =
+        "pods \"p\" is forbidden: node \"n2\" can only update pod status for pods with spec.nodeName set to itself";
+    refused(world.execute(&as_node("n2", status())), 403, why);
+    world.execute(&as_node("n1", status())).expect("reported");
+    assert_eq!(world.get(&POD, "web", "p").map(|p| p["status"]["phase"].clone()), Some(json!("Running")));
+}
