@@ -1,1 +1,36 @@
-//! gantry-server
+//! The API server: TLS, who asks, what for, and the answer, on one port.
+//!
+//! Invariants: routes, discovery and documents derive from the kind table; reads come from the view, writes go through
+//! the registry, nothing is decided here but who somebody is; a slow or broken client costs itself alone; every
+//! bound has a name in `limits`.
+
+mod app;
+mod authn;
+mod discovery;
+mod health;
+pub mod limits;
+mod metrics;
+mod negotiate;
+mod openapi;
+mod paths;
+mod pods;
+mod query;
+mod read;
+mod resource;
+mod respond;
+mod route;
+mod server;
+mod service;
+mod tls;
+mod tokens;
+mod tunnel;
+mod watch;
+mod write;
+
+pub use authn::KeyError;
+pub use server::{Config, Server, StartError, Version};
+pub use tls::{Tls, TlsError};
+pub use tunnel::Tunnels;
+
+/// How a handler says no.
+type Refusal = Box<gantry_kinds::Status>;

@@ -1,0 +1,50 @@
+//! Every bound of this crate, in one place.
+
+use std::time::Duration;
+
+/// Connections that are served at a time.
+pub const CONNECTIONS: usize = 10_000;
+/// Requests that one HTTP/2 connection may have open at a time.
+pub const STREAMS_PER_CONNECTION: u32 = 1000;
+/// Bytes of the headers of one request.
+pub const HEADER_BYTES: u32 = 64 << 10;
+/// Bytes of one request body.
+pub const BODY_BYTES: usize = 3 << 20;
+/// How long no connection is accepted after one could not be.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long an HTTP/1.1 client may take to send the headers of its next request.
+pub const HEADER_WAIT: Duration = Duration::from_secs(60);
+/// How long a request may take until its answer begins.
+pub const REQUEST: Duration = Duration::from_secs(60);
+/// How often an idle HTTP/2 connection is asked whether it still lives.
+pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it may take to answer.
+pub const PING_WAIT: Duration = Duration::from_secs(15);
+/// How long requests may go on after a shutdown began.
+pub const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Shortest life of a watch that names no timeout; the longest is twice that.
+pub const WATCH_LIFE: Duration = Duration::from_secs(1800);
+/// How often a watch that wants bookmarks gets one.
+pub const BOOKMARKS: Duration = Duration::from_secs(60);
+/// Encoded events that are kept for other watchers.
+pub const SHARED_FRAMES: usize = 256;
+/// Bytes of a list or of initial events that are sent in one piece.
+pub const PIECE_BYTES: usize = 64 << 10;
+/// Bytes from which on an answer is compressed.
+pub const GZIP_FROM: usize = 128 << 10;
+/// How long a read waits for a revision that is still to come.
+pub const FRESHNESS: Duration = Duration::from_secs(3);
+/// Objects of a deletecollection that are deleted at a time.
+pub const DELETES_AT_A_TIME: usize = 16;
+/// Bytes of all warnings of one answer.
+pub const WARNING_BYTES: usize = 4 << 10;
+/// How long a node may take to begin its answer.
+pub const NODE_ANSWER: Duration = Duration::from_secs(30);
+/// Bytes of a node's refusal that are read.
+pub const NODE_REFUSAL_BYTES: usize = 64 << 10;
+/// How long the upgrade of a connection may take.
+pub const UPGRADE: Duration = Duration::from_secs(30);
+/// Connections that one port-forward may have open at a time.
+pub const FORWARDED: usize = 256;

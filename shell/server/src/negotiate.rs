@@ -1,0 +1,224 @@
+//! What the client can read: `Accept` to a format and a shape, `pretty`, and whether gzip is welcome.
+
+use gantry_kinds::Status;
+use http::HeaderMap;
+use http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
+
+use crate::Refusal;
+use crate::query::Query;
+
+/// How a body is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Format {
+    Json,
+    Yaml,
+}
+
+/// What of an object is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// The object as it is.
+    Whole,
+    /// `meta.k8s.io/v1` Table.
+    Table,
+    /// `PartialObjectMetadata`, for one object and for watches.
+    Metadata,
+    /// `PartialObjectMetadataList`.
+    MetadataList,
+}
+
+/// What is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    pub format: Format,
+    pub shape: Shape,
+    pub pretty: bool,
+    pub gzip: bool,
+}
+
+impl Accepted {
+    /// JSON, whole, compact: when nothing is known about the client.
+    pub(crate) const PLAIN: Accepted =
+        Accepted { format: Format::Json, shape: Shape::Whole, pretty: false, gzip: false };
+}
+
+/// What a path can answer with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Objects, as Table and PartialObjectMetadata too.
+    Objects,
+    /// Streams of events, as Table and PartialObjectMetadata too.
+    Watch,
+    /// Documents that come in one shape.
+    Documents,
+}
+
+const READS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
+const WATCHES: &str = "application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+
+/// Chooses the first of the client's wishes that can be met; 406 with upstream's words when there is none.
+pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result<Accepted, Refusal> {
+    let clauses = clauses(headers);
+    let plain = plain(headers, query);
+    if clauses.is_empty() {
+        return Ok(plain);
+    }
+    let chosen = clauses.iter().find_map(|clause| clause.meets(offer));
+    match chosen {
+        Some((format, shape)) => Ok(Accepted { format, shape, ..plain }),
+        None if clauses.iter().any(Clause::known) => {
+            let available = if offer == Offer::Watch { WATCHES } else { READS };
+            let text = format!("only the following media types are accepted: {available}");
+            Err(Box::new(Status::new(406, "NotAcceptable", text)))
+        }
+        None => {
+            let text = format!("406: Not Acceptable\n\nAvailable representations: {READS}, {WATCHES}");
+            Err(Box::new(Status::new(406, "NotAcceptable", text)))
+        }
+    }
+}
+
+/// How a refusal is written to this client, whatever else it accepts.
+pub(crate) fn for_refusals(headers: &HeaderMap, query: &Query) -> Accepted {
+    let format = clauses(headers).iter().find_map(|c| c.format()).unwrap_or(Format::Json);
+    Accepted { format, ..plain(headers, query) }
+}
+
+fn plain(headers: &HeaderMap, query: &Query) -> Accepted {
+    let encodings = headers.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let gzip = encodings.split(',').any(|e| e.split(';').next().is_some_and(|name| name.trim() == "gzip"));
+    Accepted { pretty: pretty(headers, query), gzip, ..Accepted::PLAIN }
+}
+
+/// wire: people's tools get indented JSON without asking.
+fn pretty(headers: &HeaderMap, query: &Query) -> bool {
+    if let Some(asked) = query.text("pretty") {
+        return ["1", "t", "T", "TRUE", "true", "True"].contains(&asked);
+    }
+    let agent = headers.get(USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    ["curl", "Wget", "Mozilla/5.0"].iter().any(|tool| agent.starts_with(tool))
+}
+
+struct Clause<'a> {
+    media: &'a str,
+    params: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+fn clauses(headers: &HeaderMap) -> Vec<Clause<'_>> {
+    let values = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok());
+    let mut clauses: Vec<_> =
+        values.flat_map(|v| v.split(',')).filter(|c| !c.trim().is_empty()).map(Clause::parse).collect();
+    clauses.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    clauses
+}
+
+impl<'a> Clause<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let params: Vec<_> = parts.filter_map(|p| p.split_once('=')).map(|(n, v)| (n.trim(), v.trim())).collect();
+        let quality = params.iter().find(|(n, _)| *n == "q").and_then(|(_, v)| v.parse().ok()).unwrap_or(1.0);
+        Clause { media, params, quality }
+    }
+
+    fn param(&self, name: &str) -> Option<&'a str> {
+        self.params.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
+    }
+
+    fn known(&self) -> bool {
+        self.format().is_some() || self.media == "application/vnd.kubernetes.protobuf"
+    }
+
+    fn format(&self) -> Option<Format> {
+        match self.media {
+            "application/json" | "*/*" | "application/*" => Some(Format::Json),
+            "application/yaml" => Some(Format::Yaml),
+            _ => None,
+        }
+    }
+
+    fn meets(&self, offer: Offer) -> Option<(Format, Shape)> {
+        let format = self.format()?;
+        if offer == Offer::Watch && format != Format::Json {
+            return None;
+        }
+        if self.param("stream").is_some_and(|s| offer != Offer::Watch || s != "watch") {
+            return None;
+        }
+        let Some(wanted) = self.param("as") else { return Some((format, Shape::Whole)) };
+        let ours = self.param("g") == Some("meta.k8s.io") && self.param("v") == Some("v1");
+        if offer == Offer::Documents || !ours {
+            return None;
+        }
+        match wanted {
+            "Table" => Some((format, Shape::Table)),
+            "PartialObjectMetadata" => Some((format, Shape::Metadata)),
+            "PartialObjectMetadataList" if offer == Offer::Watch => Some((format, Shape::Metadata)),
+            "PartialObjectMetadataList" => Some((format, Shape::MetadataList)),
+            _ => None,
+        }
+    }
+}
+
+/// Whether the client prefers aggregated discovery.
+pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
+    let preferred = clauses(headers).into_iter().find_map(|clause| {
+        let aggregated = clause.param("g") == Some("apidiscovery.k8s.io")
+            && clause.param("v") == Some("v2")
+            && clause.param("as") == Some("APIGroupDiscoveryList")
+            && clause.param("profile").is_none();
+        let plain = clause.param("as").is_none();
+        (clause.format() == Some(Format::Json) && (aggregated || plain)).then_some(aggregated)
+    });
+    preferred.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(accept: &str) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, accept.parse().unwrap());
+        headers
+    }
+
+    fn check(accepted: &str, offer: Offer, expected: Result<(Format, Shape), &str>) {
+        let got = accept(&headers(accepted), &Query::default(), offer);
+        let got = got.map(|a| (a.format, a.shape)).map_err(|s| s.message);
+        assert_eq!(got.as_ref().map_err(|m| &m[..m.len().min(30)]).copied(), expected, "{accepted}");
+    }
+
+    #[test]
+    fn the_first_wish_that_can_be_met_wins() {
+        let json = Ok((Format::Json, Shape::Whole));
+        check("", Offer::Objects, json);
+        check("*/*", Offer::Watch, json);
+        check("application/vnd.kubernetes.protobuf, application/json", Offer::Objects, json);
+        check("application/vnd.kubernetes.protobuf;stream=watch,application/json;q=0.5", Offer::Watch, json);
+        check("application/json;q=0.1,application/yaml", Offer::Objects, Ok((Format::Yaml, Shape::Whole)));
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        check(table, Offer::Objects, Ok((Format::Json, Shape::Table)));
+        check(table, Offer::Documents, json);
+        let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
+        check(metadata, Offer::Objects, Ok((Format::Json, Shape::MetadataList)));
+        check(metadata, Offer::Watch, Ok((Format::Json, Shape::Metadata)));
+    }
+
+    #[test]
+    fn nothing_that_can_be_met_is_406() {
+        check("text/plain", Offer::Objects, Err("406: Not Acceptable\n\nAvailable"));
+        check("application/json;as=Foo;v=v1;g=meta.k8s.io", Offer::Objects, Err("only the following media types"));
+        check("application/vnd.kubernetes.protobuf", Offer::Objects, Err("only the following media types"));
+        check("application/yaml", Offer::Watch, Err("only the following media types"));
+    }
+
+    #[test]
+    fn discovery_comes_aggregated_to_those_who_ask() {
+        let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+        assert!(wants_aggregated_discovery(&headers(&format!("{v2};profile=nopeer,{v2},application/json"))));
+        assert!(!wants_aggregated_discovery(&headers(&format!("application/json,{v2}"))));
+        assert!(!wants_aggregated_discovery(&headers("*/*")));
+    }
+}

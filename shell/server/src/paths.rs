@@ -1,0 +1,106 @@
+//! Paths outside the resource API: discovery, OpenAPI, health, version, metrics, the token issuer's documents.
+
+use std::sync::atomic::Ordering;
+
+use gantry_kinds::Status;
+use http::Method;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use serde_json::{Value, json};
+
+use crate::app::{App, Call};
+use crate::negotiate::{Offer, accept};
+use crate::respond::{self, Answer};
+use crate::route::method_not_allowed;
+use crate::{Refusal, health};
+
+/// Answers a request whose path is not one of a resource.
+pub(crate) fn answer(app: &App, call: &Call, method: &Method) -> Result<Answer, Refusal> {
+    let path = call.asked.path.trim_end_matches('/');
+    let words: Vec<&str> = path.split('/').skip(1).collect();
+    let known = answer_get(app, call, &words)?;
+    let Some(answer) = known else {
+        // wire: a version that is not served is a Status, everything else plain text.
+        let version = matches!(words[..], ["apis", _, _] | ["api", _]);
+        return if version { Err(Box::new(Status::no_such_path())) } else { Ok(respond::page_not_found()) };
+    };
+    if method == Method::GET || method == Method::HEAD { Ok(answer) } else { Err(method_not_allowed()) }
+}
+
+fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, Refusal> {
+    let (headers, query) = (&call.headers, &call.query);
+    let accepted = || accept(headers, query, Offer::Documents);
+    Ok(match words {
+        [] | [""] => Some(respond::value(200, &roots(app), &accepted()?)),
+        ["api"] => Some(app.discovery.root(true, &app.advertise, headers, query)?),
+        ["apis"] => Some(app.discovery.root(false, &app.advertise, headers, query)?),
+        ["api", version] => app.discovery.resources("", version, &accepted()?),
+        ["apis", group] => app.discovery.group(group, &accepted()?),
+        ["apis", group, version] => app.discovery.resources(group, version, &accepted()?),
+        ["openapi", "v3"] => Some(app.openapi.index(&app.discovery, &accepted()?)),
+        ["openapi", "v3", path @ ..] => Some(app.openapi.document(&app.discovery, &path.join("/"), headers, query)?),
+        ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
+        ["metrics"] => Some(respond::text(200, app.metrics.text(&app.cluster, &app.version))),
+        [".well-known", "openid-configuration"] => Some(issuer(app)),
+        ["openid", "v1", "jwks"] => {
+            let keys = serde_json::to_value(app.keys.public()).map_err(respond::internal)?;
+            Some(cached("application/jwk-set+json", &keys))
+        }
+        [probe @ ("livez" | "readyz" | "healthz"), rest @ ..] => {
+            health::answer(probe, &rest.join("/"), query, app.ready.load(Ordering::Relaxed))
+        }
+        _ => None,
+    })
+}
+
+/// `/`: what there is.
+fn roots(app: &App) -> Value {
+    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks"]
+        .into_iter()
+        .chain(["/readyz", "/version", "/.well-known/openid-configuration"])
+        .map(str::to_owned)
+        .collect();
+    for (group, version) in app.discovery.versions() {
+        if group.is_empty() {
+            paths.push(format!("/api/{version}"));
+        } else {
+            paths.extend([format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
+        }
+    }
+    paths.sort();
+    paths.dedup();
+    json!({ "paths": paths })
+}
+
+fn version(app: &App) -> Value {
+    let v = &app.version;
+    json!({
+        "major": "1", "minor": "37", "emulationMajor": "1", "emulationMinor": "37", "minCompatibilityMajor": "1",
+        "minCompatibilityMinor": "36", "gitVersion": v.git_version, "gitCommit": v.git_commit, "gitTreeState": "",
+        "buildDate": v.build_date, "goVersion": "", "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, go_arch()),
+    })
+}
+
+/// The machine's architecture as clients name it.
+fn go_arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+fn issuer(app: &App) -> Answer {
+    let body = json!({
+        "issuer": app.keys.issuer(), "jwks_uri": format!("https://{}/openid/v1/jwks", app.advertise),
+        "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": [app.keys.algorithm()],
+    });
+    cached("application/json", &body)
+}
+
+fn cached(content_type: &'static str, body: &Value) -> Answer {
+    let mut answer = respond::bytes(200, content_type, body.to_string());
+    answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"));
+    answer
+}

@@ -1,0 +1,53 @@
+//! GET of one object or of one of its subresources.
+
+use bytes::Bytes;
+use gantry_kinds::Status;
+use gantry_registry::scale::to_scale;
+use gantry_view::Object;
+use jiff::Timestamp;
+use std::sync::Arc;
+
+use super::options::parse_revision;
+use super::reach;
+use super::shape::Renderer;
+use crate::Refusal;
+use crate::app::{App, Call};
+use crate::negotiate::{Offer, Shape, accept};
+use crate::respond::{self, Answer};
+use crate::route::Endpoint;
+
+/// Answers GET of an object, its status, its scale, or another subresource that shows the whole object.
+pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<Answer, Refusal> {
+    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let kind = endpoint.kind;
+    if accepted.shape == Shape::MetadataList {
+        let text = format!(
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*core.{})",
+            kind.kind
+        );
+        return Err(Box::new(Status::new(406, "NotAcceptable", text)));
+    }
+    if let Some(text) = call.query.text("resourceVersion") {
+        let revision = parse_revision(text).map_err(|why| Box::new(Status::new(500, "", why)))?;
+        reach(&app.cluster, revision).await?;
+    }
+    let object = find(app, call, endpoint)?;
+    if endpoint.subresource.is_some_and(|s| s.name == "scale") {
+        let scale = to_scale(&object.value()).ok_or_else(|| Box::new(Status::no_such_path()))?;
+        return Ok(respond::value(200, &scale, &accepted));
+    }
+    if accepted.shape == Shape::Whole {
+        return Ok(respond::raw(200, object.json().clone(), &accepted));
+    }
+    let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
+    let mut out = Vec::new();
+    renderer.single(object.json(), true, &mut out);
+    Ok(respond::raw(200, Bytes::from(out), &accepted))
+}
+
+fn find(app: &App, call: &Call, endpoint: Endpoint) -> Result<Arc<Object>, Refusal> {
+    let kind = endpoint.kind;
+    let view = app.cluster.view();
+    let found = view.get(kind, call.namespace(kind), &call.asked.name).cloned();
+    found.ok_or_else(|| Box::new(Status::not_found(kind, &call.asked.name)))
+}

@@ -1,0 +1,237 @@
+//! `metav1.ListOptions`: what a list, a watch or a deletecollection selects, and as of when.
+
+use std::time::Duration;
+
+use gantry_kinds::{Cause, FieldError, FieldSelector, KindRef, LabelSelector, Path, Status};
+use gantry_view::Object;
+use serde_json::Value;
+
+use crate::Refusal;
+use crate::query::Query;
+use crate::read::token::Token;
+use crate::route::Asked;
+
+/// `resourceVersionMatch`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Match {
+    #[default]
+    Unset,
+    Exact,
+    NotOlderThan,
+}
+
+/// Which objects.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Selection {
+    pub labels: LabelSelector,
+    pub fields: FieldSelector,
+}
+
+impl Selection {
+    pub(crate) fn is_everything(&self) -> bool {
+        self.labels.is_everything() && self.fields.is_empty()
+    }
+
+    pub(crate) fn matches(&self, object: &Object) -> bool {
+        self.labels.matches(&object.header.labels)
+            && (self.fields.is_empty() || self.fields.matches(|path| object.field(path).map(str::to_owned)))
+    }
+}
+
+/// The options of a list, a watch or a deletecollection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ListOptions {
+    pub selection: Selection,
+    /// 0 for all.
+    pub limit: usize,
+    pub token: Option<Token>,
+    /// `resourceVersion` as text; empty when not given.
+    pub revision: String,
+    pub matching: Match,
+    pub timeout: Option<Duration>,
+    pub bookmarks: bool,
+    pub initial_events: Option<bool>,
+}
+
+impl ListOptions {
+    /// Reads and checks the options.
+    pub(crate) fn read(kind: KindRef, asked: &Asked, query: &Query) -> Result<Self, Refusal> {
+        let watch = asked.verb == "watch";
+        let limit = query.integer("limit")?.unwrap_or(0);
+        let timeout = query.integer("timeoutSeconds")?;
+        let labels = LabelSelector::parse(query.text("labelSelector").unwrap_or_default()).map_err(bad_request)?;
+        let fields = fields(kind, asked, query)?;
+        let revision = query.text("resourceVersion").unwrap_or_default().to_owned();
+        let mode = Mode {
+            watch,
+            revision: &revision,
+            matching: query.text("resourceVersionMatch").unwrap_or_default(),
+            initial_events: query.switch("sendInitialEvents"),
+        };
+        let matching = mode.check()?;
+        let token = query.text("continue").filter(|_| !watch).map(Token::decode).transpose()?;
+        if token.is_some() && !revision.is_empty() && revision != "0" {
+            return Err(bad_request("specifying resource version is not allowed when using continue".to_owned()));
+        }
+        Ok(ListOptions {
+            selection: Selection { labels, fields },
+            limit: usize::try_from(limit).unwrap_or(0),
+            token,
+            initial_events: mode.initial_events,
+            matching,
+            timeout: timeout.and_then(|s| u64::try_from(s).ok()).filter(|s| *s > 0).map(Duration::from_secs),
+            bookmarks: query.on("allowWatchBookmarks"),
+            revision,
+        })
+    }
+
+    /// `resourceVersion` as a number; `None` when it is not given.
+    pub(crate) fn revision(&self) -> Result<Option<u64>, Refusal> {
+        if self.revision.is_empty() {
+            return Ok(None);
+        }
+        let refused = |text| Box::new(Status::bad_request(format!("invalid resource version: {text}")));
+        parse_revision(&self.revision).map(Some).map_err(refused)
+    }
+}
+
+/// A resourceVersion as a number, or Go's words about it.
+pub(crate) fn parse_revision(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| {
+        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax")
+    })
+}
+
+/// 504 for a revision that is still to come.
+pub(crate) fn too_large(revision: u64, current: u64) -> Refusal {
+    let message = format!("Timeout: Too large resource version: {revision}, current: {current}");
+    let mut status = Status::new(504, "Timeout", message);
+    status.causes = vec![Cause {
+        reason: "ResourceVersionTooLarge".to_owned(),
+        message: "Too large resource version".to_owned(),
+        field: String::new(),
+    }];
+    status.retry_after_seconds = 1;
+    Box::new(status)
+}
+
+/// 422 about options that are no object, such as `ListOptions` or `CreateOptions`.
+pub(crate) fn invalid_options(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Refusal {
+    let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    let joined = if let [one] = texts.as_slice() { one.clone() } else { format!("[{}]", texts.join(", ")) };
+    let subject = if group.is_empty() { kind.to_owned() } else { format!("{kind}.{group}") };
+    let mut status = Status::new(422, "Invalid", format!("{subject} {name:?} is invalid: {joined}"));
+    status.group = group.to_owned();
+    status.kind = kind.to_owned();
+    status.name = name.to_owned();
+    status.causes = errors
+        .iter()
+        .map(|e| Cause { reason: e.reason.to_owned(), message: e.message.clone(), field: e.path.to_string() })
+        .collect();
+    Box::new(status)
+}
+
+fn bad_request(message: String) -> Refusal {
+    Box::new(Status::bad_request(message))
+}
+
+fn fields(kind: KindRef, asked: &Asked, query: &Query) -> Result<FieldSelector, Refusal> {
+    let mut text = query.text("fieldSelector").unwrap_or_default().to_owned();
+    if !asked.name.is_empty() {
+        // The watch path of one object.
+        text = format!("metadata.name={}", asked.name);
+    }
+    let fields = FieldSelector::parse(&text).map_err(bad_request)?;
+    for term in fields.requirements() {
+        let path = term.field.as_str();
+        let known = path == "metadata.name"
+            || (path == "metadata.namespace" && kind.namespaced)
+            || kind.selectable.iter().any(|(name, _)| *name == path);
+        if !known {
+            return Err(bad_request(format!("field label not supported: {path}")));
+        }
+    }
+    Ok(fields)
+}
+
+/// The options that depend on each other.
+struct Mode<'a> {
+    watch: bool,
+    revision: &'a str,
+    matching: &'a str,
+    initial_events: Option<bool>,
+}
+
+impl Mode<'_> {
+    fn check(&self) -> Result<Match, Refusal> {
+        let at = Path::new("resourceVersionMatch");
+        let forbidden = |detail: &str| Err(FieldError::forbidden(&at, detail));
+        let checked = match (self.watch, self.initial_events, self.matching) {
+            (false, Some(_), _) => {
+                Err(FieldError::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
+            }
+            (true, Some(_), "NotOlderThan") => Ok(Match::NotOlderThan),
+            (true, Some(_), _) => forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
+            (_, None, "") => Ok(Match::Unset),
+            (true, None, _) => {
+                forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            }
+            _ if self.revision.is_empty() => {
+                forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            }
+            (_, _, "Exact") if self.revision == "0" => {
+                forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+            }
+            (_, _, "Exact") => Ok(Match::Exact),
+            (_, _, "NotOlderThan") => Ok(Match::NotOlderThan),
+            (_, _, other) => Err(FieldError::not_supported(&at, Value::from(other), &["Exact", "NotOlderThan", ""])),
+        };
+        checked.map_err(|error| invalid_options("meta.k8s.io", "ListOptions", "", &[error]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_kinds::POD;
+
+    use super::*;
+
+    fn read(verb: &'static str, query: &str) -> Result<ListOptions, String> {
+        let asked = Asked { verb, ..Asked::default() };
+        ListOptions::read(&POD, &asked, &Query::parse(Some(query))).map_err(|s| s.message)
+    }
+
+    fn check(verb: &'static str, query: &str, expected: &str) {
+        let got = read(verb, query).err().unwrap_or_default();
+        assert!(got.ends_with(expected) && got.is_empty() == expected.is_empty(), "{query}: {got}");
+    }
+
+    #[test]
+    fn options_are_refused_in_upstreams_words() {
+        check("list", "limit=500&resourceVersion=0", "");
+        check("list", "limit=x", "strconv.ParseInt: parsing \"x\": invalid syntax");
+        check("list", "fieldSelector=spec.foo%3Dx", "field label not supported: spec.foo");
+        check("list", "fieldSelector=spec.nodeName%3Dx,metadata.name!%3Dy", "");
+        check("list", "resourceVersionMatch=Exact", "is forbidden unless resourceVersion is provided");
+        check("list", "resourceVersion=0&resourceVersionMatch=Exact", "is forbidden for resourceVersion \"0\"");
+        check(
+            "list",
+            "resourceVersion=1&resourceVersionMatch=Foo",
+            "supported values: \"Exact\", \"NotOlderThan\", \"\"",
+        );
+        check("list", "sendInitialEvents=true", "sendInitialEvents is forbidden for list");
+        check("watch", "sendInitialEvents=true", "requires setting resourceVersionMatch to NotOlderThan");
+        check("watch", "sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "");
+        check("watch", "resourceVersionMatch=NotOlderThan", "unless sendInitialEvents is provided");
+    }
+
+    #[test]
+    fn revisions_are_read_late() {
+        let options = read("list", "resourceVersion=abc").unwrap();
+        assert!(
+            options.revision().unwrap_err().message.starts_with("invalid resource version: resourceVersion: Invalid")
+        );
+        assert_eq!(read("list", "resourceVersion=7").unwrap().revision(), Ok(Some(7)));
+        assert_eq!(read("list", "").unwrap().revision(), Ok(None));
+    }
+}

@@ -1,0 +1,130 @@
+//! Which objects a list holds: the view as it is, or as it was at a revision that the change feed still reaches back
+//! to; and which of them are on this page.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gantry_cluster::{Cluster, WatchFrom};
+use gantry_kinds::KindRef;
+use gantry_view::{Object, ObjectKey, View};
+
+use super::options::{ListOptions, Selection, too_large};
+use super::token::Token;
+use crate::Refusal;
+
+/// Objects of a list, and the revision that they are of.
+pub(crate) struct Page {
+    pub objects: Vec<Arc<Object>>,
+    pub revision: u64,
+    /// Where the next page begins.
+    pub next: Option<Token>,
+    /// How many objects come after this page, where that is known cheaply.
+    pub remaining: Option<usize>,
+}
+
+/// All objects that are selected now.
+pub(crate) fn select(view: &View, kind: KindRef, namespace: Option<&str>, selection: &Selection) -> Vec<Arc<Object>> {
+    let fits = |object: &&Arc<Object>| namespace.is_none_or(|ns| ns == object.namespace()) && selection.matches(object);
+    if let (Some(name), Some(namespace)) = (selection.fields.exact("metadata.name"), namespace) {
+        return view.get(kind, namespace, name).into_iter().filter(fits).cloned().collect();
+    }
+    for (path, _) in kind.selectable {
+        if let Some(value) = selection.fields.exact(path) {
+            return view.by_field(kind, path, value).filter(fits).cloned().collect();
+        }
+    }
+    view.list(kind, namespace).filter(fits).cloned().collect()
+}
+
+/// The page that the options ask for; `Err(None)` when the revision is too long ago.
+pub(crate) fn collect(
+    cluster: &Cluster,
+    kind: KindRef,
+    namespace: Option<&str>,
+    options: &ListOptions,
+    exact: Option<u64>,
+) -> Result<Page, Option<Refusal>> {
+    let at = options.token.as_ref().map_or(exact, |token| token.revision);
+    let (mut objects, now) = {
+        let view = cluster.view();
+        (select(&view, kind, namespace, &options.selection), view.revision())
+    };
+    let revision = at.unwrap_or(now);
+    if revision > now {
+        return Err(Some(too_large(revision, now)));
+    }
+    if revision < now {
+        objects = rewind(cluster, kind, namespace, &options.selection, objects, (revision, now)).ok_or(None)?;
+    }
+    Ok(cut(objects, revision, kind.namespaced && namespace.is_none(), options))
+}
+
+fn cut(mut objects: Vec<Arc<Object>>, revision: u64, across: bool, options: &ListOptions) -> Page {
+    if let Some(token) = &options.token {
+        objects.retain(|object| token.before(object, across));
+    }
+    let rest = if options.limit > 0 { objects.len().saturating_sub(options.limit) } else { 0 };
+    objects.truncate(objects.len() - rest);
+    let next = objects.last().filter(|_| rest > 0).map(|last| Token::after(last, Some(revision), across));
+    let remaining = (rest > 0 && options.selection.is_everything()).then_some(rest);
+    Page { objects, revision, next, remaining }
+}
+
+/// Undoes what changed after revision `span.0` up to `span.1`, at which `objects` are; `None` when the feed does not
+/// reach back.
+fn rewind(
+    cluster: &Cluster,
+    kind: KindRef,
+    namespace: Option<&str>,
+    selection: &Selection,
+    objects: Vec<Arc<Object>>,
+    span: (u64, u64),
+) -> Option<Vec<Arc<Object>>> {
+    let mut feed = cluster.watch(WatchFrom::After(span.0)).ok()?;
+    let mut then: BTreeMap<ObjectKey, Option<Arc<Object>>> = BTreeMap::new();
+    while let Some(change) = feed.try_next().ok()?.filter(|change| change.revision <= span.1) {
+        let inside = change.key.kind == kind && namespace.is_none_or(|ns| ns == &*change.key.namespace);
+        if inside {
+            // The first change of an object knows what it was before all of them.
+            then.entry(change.key.clone()).or_insert_with(|| change.before.clone());
+        }
+    }
+    let mut all: BTreeMap<ObjectKey, Arc<Object>> = objects.into_iter().map(|o| (o.key().clone(), o)).collect();
+    for (key, before) in then {
+        match before.filter(|object| selection.matches(object)) {
+            Some(object) => all.insert(key, object),
+            None => all.remove(&key),
+        };
+    }
+    Some(all.into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_kinds::NAMESPACE;
+    use serde_json::json;
+
+    use super::*;
+
+    fn objects(names: &[&str]) -> Vec<Arc<Object>> {
+        let make = |name: &&str| Object::from_value(&NAMESPACE, &json!({"metadata": {"name": name}}), 1).unwrap();
+        names.iter().map(|name| Arc::new(make(name))).collect()
+    }
+
+    #[test]
+    fn pages_follow_each_other_without_gap_or_overlap() {
+        let all = ["a", "b", "c", "d", "e"];
+        let (mut token, mut seen) = (None, Vec::new());
+        loop {
+            let options = ListOptions { limit: 2, token, ..ListOptions::default() };
+            let page = cut(objects(&all), 9, false, &options);
+            seen.extend(page.objects.iter().map(|o| o.name().to_owned()));
+            assert_eq!(page.remaining.unwrap_or(0), all.len() - seen.len());
+            token = page.next;
+            if token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, all);
+    }
+}

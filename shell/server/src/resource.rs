@@ -1,0 +1,36 @@
+//! The resource API: from words to the row of the kind table to the handler of the verb. No kind has code here but
+//! those whose subresources are streams or tokens.
+
+use std::sync::Arc;
+
+use http::Request;
+use hyper::body::Incoming;
+
+use crate::app::{App, Call};
+use crate::respond::Answer;
+use crate::route::{Endpoint, method_not_allowed};
+use crate::{Refusal, pods, read, tokens, watch, write};
+
+/// Answers a request of the resource API.
+pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    let watch_prefix = call.asked.path.split('/').filter(|w| !w.is_empty()).any(|w| w == "watch");
+    let endpoint = call.asked.resolve(watch_prefix)?;
+    let subresource = endpoint.subresource.map_or("", |s| s.name);
+    match (call.asked.verb, subresource) {
+        ("get", "log") => pods::log(app, call, endpoint.kind).await,
+        ("get" | "create", "exec" | "attach") => pods::remote_command(app, call, endpoint.kind, request).await,
+        ("get" | "create", "portforward") => pods::port_forward(app, call, endpoint.kind, request).await,
+        ("get", _) => read::get(app, call, endpoint).await,
+        ("list", "") => read::list(app, call, endpoint.kind).await,
+        ("watch", "") => watch::watch(app, call, endpoint.kind).await,
+        ("create", "token") => tokens::request(app, call, endpoint, request).await,
+        ("create", _) if is_token_review(endpoint) => tokens::review(app, call, endpoint, request).await,
+        ("deletecollection", "") => write::delete_collection(app, call, endpoint.kind, request).await,
+        ("create" | "update" | "patch" | "delete", _) => write::write(app, call, endpoint, request).await,
+        _ => Err(method_not_allowed()),
+    }
+}
+
+fn is_token_review(endpoint: Endpoint) -> bool {
+    (endpoint.kind.group, endpoint.kind.plural) == ("authentication.k8s.io", "tokenreviews")
+}

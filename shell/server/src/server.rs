@@ -1,0 +1,220 @@
+//! The port: connections in, requests to the service, and an orderly end.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use gantry_cluster::Cluster;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::authn::{KeyError, Keys, Peer, Verifier};
+use crate::discovery::Discovery;
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::openapi::OpenApi;
+use crate::service::serve;
+use crate::tls::{Tls, TlsError, configure};
+use crate::tunnel::Tunnels;
+use crate::watch::SharedFrames;
+
+/// What `/version` says.
+#[derive(Clone, Debug, Default)]
+pub struct Version {
+    /// `v1.37.2+gantry...`.
+    pub git_version: String,
+    /// The commit of the build.
+    pub git_commit: String,
+    /// When it was built, RFC 3339.
+    pub build_date: String,
+}
+
+/// What a server needs.
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Certificates.
+    pub tls: Tls,
+    /// The private key of service-account tokens: PKCS#8 PEM, P-256 or RSA.
+    pub token_key_pem: String,
+    /// Issuer and audience of the tokens.
+    pub issuer: String,
+    /// `host:port` that clients are told.
+    pub advertise: String,
+    /// What `/version` says.
+    pub version: Version,
+    /// What is served.
+    pub cluster: Arc<Cluster>,
+}
+
+/// Why a server could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The port cannot be had.
+    #[error("listening on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The certificates cannot be used.
+    #[error("preparing TLS")]
+    Tls(#[from] TlsError),
+    /// The token key cannot be used.
+    #[error("preparing service-account tokens")]
+    Key(#[from] KeyError),
+}
+
+/// A server that listens.
+pub struct Server {
+    app: Arc<App>,
+    address: SocketAddr,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Starts to listen; connections are served from here on. Must be called inside a tokio runtime.
+    pub async fn start(config: Config) -> Result<Server, StartError> {
+        let (tls, verifier) = configure(&config.tls)?;
+        let keys = Keys::new(&config.token_key_pem, &config.issuer)?;
+        let listen_error = |source| StartError::Listen { address: config.listen, source };
+        let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let app = Arc::new(App {
+            cluster: config.cluster,
+            keys,
+            tunnels: Arc::default(),
+            metrics: Arc::new(Metrics::new()),
+            frames: Arc::new(SharedFrames::default()),
+            discovery: Discovery::new(),
+            openapi: OpenApi::new(&config.version),
+            version: config.version,
+            advertise: config.advertise,
+            ready: AtomicBool::new(true),
+            stop: CancellationToken::new(),
+        });
+        let tasks = TaskTracker::new();
+        let acceptor = TlsAcceptor::from(tls);
+        tasks.spawn(accept(app.clone(), listener, acceptor, verifier, tasks.clone()));
+        Ok(Server { app, address, tasks })
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What `/readyz` says.
+    pub fn set_ready(&self, ready: bool) {
+        self.app.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// The nodes that are connected.
+    pub fn tunnels(&self) -> &Arc<Tunnels> {
+        &self.app.tunnels
+    }
+
+    /// Takes no more connections, ends watches and streams, and gives the other requests a moment to finish.
+    pub async fn shutdown(self) {
+        self.set_ready(false);
+        self.app.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(limits::SHUTDOWN, self.tasks.wait()).await.is_err() {
+            tracing::warn!("some requests were still open at the end");
+        }
+    }
+}
+
+async fn accept(
+    app: Arc<App>,
+    listener: TcpListener,
+    acceptor: TlsAcceptor,
+    verifier: Arc<Verifier>,
+    tasks: TaskTracker,
+) {
+    let room = Arc::new(Semaphore::new(limits::CONNECTIONS));
+    let builder = Arc::new(protocol());
+    loop {
+        let accepted = tokio::select! {
+            () = app.stop.cancelled() => return,
+            accepted = next_connection(&listener, &room) => accepted,
+        };
+        let Some((stream, permit)) = accepted else { continue };
+        let (app, acceptor, verifier, builder) = (app.clone(), acceptor.clone(), verifier.clone(), builder.clone());
+        tasks.spawn(async move {
+            let _permit = permit;
+            connection(app, stream, acceptor, &verifier, &builder).await;
+        });
+    }
+}
+
+async fn next_connection(listener: &TcpListener, room: &Arc<Semaphore>) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = room.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Most likely no file descriptor is free: do not spin until one is.
+            tokio::time::sleep(limits::ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+fn protocol() -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits::HEADER_WAIT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .adaptive_window(true)
+        .max_concurrent_streams(limits::STREAMS_PER_CONNECTION)
+        .max_header_list_size(limits::HEADER_BYTES)
+        .keep_alive_interval(limits::PING_INTERVAL)
+        .keep_alive_timeout(limits::PING_WAIT);
+    builder
+}
+
+async fn connection(
+    app: Arc<App>,
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    verifier: &Verifier,
+    builder: &Builder<TokioExecutor>,
+) {
+    // Small answers must not wait for more.
+    let _ = stream.set_nodelay(true);
+    let tls = match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
+        Ok(Ok(tls)) => tls,
+        Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => return tracing::debug!("a TLS handshake took too long"),
+    };
+    let peer = Arc::new(Peer::read(tls.get_ref().1.peer_certificates(), verifier));
+    let stop = app.stop.clone();
+    let service = service_fn(move |request| {
+        let (app, peer) = (app.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(serve(app, peer, request).await) }
+    });
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
+        tracing::debug!(%error, "a connection broke");
+    }
+}

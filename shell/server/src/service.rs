@@ -1,0 +1,111 @@
+//! One request from its first byte to its answer: who, whether, what.
+//!
+//! Invariants: nothing is read of a body before its sender may do what it asks; every way out is an answer with an
+//! audit id; a panic is one request's 500.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::FutureExt;
+use gantry_kinds::Status;
+use gantry_policy::Attributes;
+use gantry_registry::User;
+use gantry_view::View;
+use http::Request;
+use hyper::body::Incoming;
+use jiff::Timestamp;
+
+use crate::app::{App, Call};
+use crate::authn::{self, Peer};
+use crate::limits::REQUEST;
+use crate::query::Query;
+use crate::respond::{self, Answer};
+use crate::route::Asked;
+use crate::{Refusal, negotiate, paths, resource, tunnel};
+
+/// Subresources whose GET does something; whoever uses it must be allowed to `create` it too.
+const CONNECTING: [&str; 3] = ["exec", "attach", "portforward"];
+
+/// Answers one request.
+pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
+    let started = Instant::now();
+    let query = Query::parse(request.uri().query());
+    let asked = Asked::read(request.method(), request.uri().path(), &query);
+    let for_refusals = negotiate::for_refusals(request.headers(), &query);
+    let audit_id = audit_id(&app, &request);
+    let ticket = app.metrics.begin(&asked, &query);
+    let work = AssertUnwindSafe(handle(&app, &peer, asked, query, request)).catch_unwind();
+    let outcome = match tokio::time::timeout(REQUEST, work).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => {
+            tracing::error!(%audit_id, "a request panicked");
+            let text = "This request caused the server to panic. Look in the logs for details.";
+            Err(Box::new(Status::new(500, "InternalError", text)))
+        }
+        Err(_elapsed) => {
+            let text = "Timeout: request did not complete within the allotted timeout";
+            Err(Box::new(Status::new(504, "Timeout", text)))
+        }
+    };
+    let mut answer = outcome.unwrap_or_else(|status| respond::refusal(&status, &for_refusals));
+    respond::finish(&mut answer, &audit_id);
+    app.metrics.end(ticket, answer.status().as_u16(), started.elapsed());
+    answer
+}
+
+fn audit_id(app: &App, request: &Request<Incoming>) -> String {
+    let given = request.headers().get("audit-id").and_then(|v| v.to_str().ok());
+    given.filter(|id| !id.is_empty() && id.len() <= 64).map_or_else(|| app.fresh_id(), str::to_owned)
+}
+
+async fn handle(
+    app: &Arc<App>,
+    peer: &Peer,
+    asked: Asked,
+    query: Query,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let headers = request.headers();
+    let now = Timestamp::now().as_second();
+    let user = {
+        let view = app.cluster.view();
+        let user = authn::authenticate(&app.keys, peer, headers, &asked.path, &view, now)?;
+        authn::impersonate(&view, user, headers)?
+    };
+    if let Some(node) = tunnel::node_of(&asked.path) {
+        return tunnel::accept(app, &user, node, request);
+    }
+    authorize(&app.cluster.view(), &user, &asked, &query)?;
+    let call = Call { user, asked, query, headers: headers.clone() };
+    if call.asked.resource_request {
+        resource::answer(app, &call, request).await
+    } else {
+        paths::answer(app, &call, request.method())
+    }
+}
+
+fn authorize(view: &View, user: &User, asked: &Asked, query: &Query) -> Result<(), Refusal> {
+    let allow = |attributes: &Attributes<'_>| gantry_policy::allow(view, attributes).map_err(Box::new);
+    if !asked.resource_request {
+        return allow(&Attributes::path(user, asked.verb, &asked.path));
+    }
+    let field_selector = query.text("fieldSelector").unwrap_or_default();
+    let selected = field_selector.strip_prefix("metadata.name=").filter(|name| !name.contains(','));
+    let name = if asked.name.is_empty() { selected.unwrap_or_default() } else { &asked.name };
+    let attributes = Attributes {
+        verb: asked.verb,
+        group: &asked.group,
+        resource: &asked.resource,
+        subresource: &asked.subresource,
+        namespace: &asked.namespace,
+        name,
+        field_selector,
+        ..Attributes::path(user, asked.verb, "")
+    };
+    allow(&attributes)?;
+    if asked.verb == "get" && CONNECTING.contains(&asked.subresource.as_str()) {
+        allow(&Attributes { verb: "create", ..attributes })?;
+    }
+    Ok(())
+}

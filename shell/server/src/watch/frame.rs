@@ -1,0 +1,99 @@
+//! Encoded events: a line of JSON each. Watchers of the same change share one encoding.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use gantry_view::{Change, Object};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+
+use super::event::Transition;
+use crate::limits::SHARED_FRAMES;
+
+/// The last encoded events.
+#[derive(Default)]
+pub(crate) struct SharedFrames {
+    recent: Mutex<VecDeque<Shared>>,
+}
+
+struct Shared {
+    change: Arc<Change>,
+    transition: Transition,
+    frame: Bytes,
+}
+
+impl SharedFrames {
+    /// The frame of a change for watchers that see whole objects.
+    pub(crate) fn whole(&self, change: &Arc<Change>, transition: Transition, object: &Object) -> Bytes {
+        let same = |s: &&Shared| Arc::ptr_eq(&s.change, change) && s.transition == transition;
+        if let Some(shared) = self.recent.lock().iter().rev().find(same) {
+            return shared.frame.clone();
+        }
+        let frame = Bytes::from(line(transition.name(), &shown(change, transition, object)));
+        let mut recent = self.recent.lock();
+        if recent.len() >= SHARED_FRAMES {
+            recent.pop_front();
+        }
+        recent.push_back(Shared { change: change.clone(), transition, frame: frame.clone() });
+        frame
+    }
+}
+
+/// The JSON that an event shows: a deletion has the revision of the deletion.
+pub(crate) fn shown(change: &Change, transition: Transition, object: &Object) -> Bytes {
+    if transition != Transition::Deleted || object.header.revision == change.revision {
+        return object.json().clone();
+    }
+    let mut value = object.value();
+    value["metadata"]["resourceVersion"] = Value::from(change.revision.to_string());
+    Bytes::from(serde_json::to_vec(&value).unwrap_or_default())
+}
+
+/// One event: type, object, end of line.
+pub(crate) fn line(kind: &str, object: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(object.len() + 40);
+    append(kind, object, &mut out);
+    out
+}
+
+/// Appends one event.
+pub(crate) fn append(kind: &str, object: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"type\":\"");
+    out.extend_from_slice(kind.as_bytes());
+    out.extend_from_slice(b"\",\"object\":");
+    out.extend_from_slice(object);
+    out.extend_from_slice(b"}\n");
+}
+
+/// An object that says nothing but how far the watch has come. `initial_end`: everything there was has been sent.
+pub(crate) fn bookmark(kind: &str, api_version: &str, revision: u64, initial_end: bool) -> Value {
+    let mut metadata = json!({ "resourceVersion": revision.to_string(), "creationTimestamp": null });
+    if initial_end {
+        metadata["annotations"] = json!({ "k8s.io/initial-events-end": "true" });
+    }
+    json!({ "kind": kind, "apiVersion": api_version, "metadata": metadata })
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_kinds::NAMESPACE;
+    use gantry_view::ObjectKey;
+
+    use super::*;
+
+    #[test]
+    fn watchers_share_a_frame_and_a_deletion_has_its_own_revision() {
+        let body = json!({"metadata": {"name": "a", "resourceVersion": "1"}});
+        let object = Arc::new(Object::from_value(&NAMESPACE, &body, 1).unwrap());
+        let key = ObjectKey::new(&NAMESPACE, "", "a");
+        let change = Arc::new(Change { key, revision: 9, before: Some(object.clone()), after: None });
+        let frames = SharedFrames::default();
+        let first = frames.whole(&change, Transition::Deleted, &object);
+        let second = frames.whole(&change, Transition::Deleted, &object);
+        assert_eq!(first.as_ptr(), second.as_ptr());
+        let event: Value = serde_json::from_slice(&first).unwrap();
+        assert_eq!((&event["type"], &event["object"]["metadata"]["resourceVersion"]), (&json!("DELETED"), &json!("9")));
+        assert!(first.ends_with(b"}\n"));
+    }
+}

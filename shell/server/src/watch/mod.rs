@@ -1,0 +1,115 @@
+//! WATCH: what is there, then every change in order, as long as the client reads.
+//!
+//! Invariants: events come in revision order, each once; a bookmark's revision is one up to which everything was
+//! sent; a watcher that falls too far behind is told so and ended, and costs nothing but its place meanwhile.
+
+mod event;
+mod frame;
+mod stream;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gantry_cluster::{Feed, WatchFrom};
+use gantry_kinds::{KindRef, Status};
+use gantry_view::Object;
+use http_body_util::{BodyExt, StreamBody};
+use jiff::Timestamp;
+
+pub(crate) use frame::SharedFrames;
+use stream::{Encoder, Watcher};
+
+use crate::Refusal;
+use crate::app::{App, Call};
+use crate::limits::WATCH_LIFE;
+use crate::negotiate::{Offer, accept};
+use crate::read::options::{ListOptions, parse_revision, too_large};
+use crate::read::page::select;
+use crate::read::reach;
+use crate::read::shape::Renderer;
+use crate::respond::{self, Answer, BodyError};
+
+/// Where a watch begins.
+struct Start {
+    /// Objects that are there already, to be sent first.
+    initial: Vec<Arc<Object>>,
+    /// Revision up to which everything is in `initial` or known to the client.
+    revision: u64,
+    feed: Feed,
+}
+
+/// Answers WATCH.
+pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
+    let accepted = accept(&call.headers, &call.query, Offer::Watch)?;
+    let options = ListOptions::read(kind, &call.asked, &call.query)?;
+    let revision = match options.revision.as_str() {
+        "" => None,
+        text => Some(parse_revision(text).map_err(|why| Box::new(Status::new(500, "", why)))?),
+    };
+    let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
+    let encoder = Encoder::new(renderer, app.frames.clone());
+    let frames = match start(app, call, kind, &options, revision).await {
+        Ok(start) => {
+            let life = options.timeout.unwrap_or_else(|| default_life(app.cluster.next_seed()));
+            let watcher = Watcher {
+                cluster: app.cluster.clone(),
+                kind,
+                namespace: call.list_namespace(kind).map(str::to_owned),
+                selection: options.selection.clone(),
+                encoder,
+                initial: start.initial.into_iter(),
+                announce_end: options.initial_events == Some(true) && options.bookmarks,
+                revision: start.revision,
+                feed: start.feed,
+                held: None,
+                done: false,
+                stop: app.stop.clone(),
+                gauge: app.metrics.long_running(&call.asked),
+            };
+            watcher.into_stream(life, options.bookmarks)
+        }
+        Err(refusal) => stream::only(encoder.error(&refusal)),
+    };
+    let mut answer = respond::bytes(200, "application/json", "");
+    *answer.body_mut() =
+        BodyExt::map_err(StreamBody::new(frames), |never| -> BodyError { match never {} }).boxed_unsync();
+    Ok(answer)
+}
+
+async fn start(
+    app: &App,
+    call: &Call,
+    kind: KindRef,
+    options: &ListOptions,
+    revision: Option<u64>,
+) -> Result<Start, Refusal> {
+    let listing = match options.initial_events {
+        Some(wanted) => wanted,
+        // wire: no revision, and revision 0, mean "tell me first what there is".
+        None => revision.unwrap_or(0) == 0,
+    };
+    if let Some(revision) = revision {
+        reach(&app.cluster, revision).await?;
+    }
+    if listing || revision.unwrap_or(0) == 0 {
+        let namespace = call.list_namespace(kind);
+        let read = |view: &gantry_view::View| {
+            let objects = if listing { select(view, kind, namespace, &options.selection) } else { Vec::new() };
+            (objects, view.revision())
+        };
+        let ((initial, revision), feed) = app.cluster.watch_snapshot(read);
+        return Ok(Start { initial, revision, feed });
+    }
+    let revision = revision.unwrap_or(0);
+    let current = app.cluster.view().revision();
+    if revision > current {
+        return Err(too_large(revision, current));
+    }
+    let feed = app.cluster.watch(WatchFrom::After(revision)).map_err(Box::new)?;
+    Ok(Start { initial: Vec::new(), revision, feed })
+}
+
+/// Between once and twice the shortest life, so that watches do not all end together.
+fn default_life(seed: u64) -> Duration {
+    WATCH_LIFE + Duration::from_millis(seed % WATCH_LIFE.as_millis().max(1) as u64)
+}

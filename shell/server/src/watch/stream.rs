@@ -1,0 +1,209 @@
+//! One watch as a stream of frames; nothing happens in it but what the client's reading asks for.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use gantry_cluster::{Cluster, Feed, Lagged};
+use gantry_kinds::{KindRef, Status};
+use gantry_view::{Change, Object};
+use hyper::body::Frame;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::event::{Transition, transition};
+use super::frame::{self, SharedFrames};
+use crate::limits::{BOOKMARKS, PIECE_BYTES};
+use crate::metrics::Gauge;
+use crate::negotiate::Shape;
+use crate::read::options::Selection;
+use crate::read::shape::Renderer;
+use crate::respond::status_body;
+
+type Frames = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
+
+/// Writes events in the shape that a watcher accepts.
+pub(super) struct Encoder {
+    renderer: Renderer,
+    frames: Arc<SharedFrames>,
+    /// A table says once what its columns are.
+    columns_sent: bool,
+}
+
+impl Encoder {
+    pub(super) fn new(renderer: Renderer, frames: Arc<SharedFrames>) -> Self {
+        Encoder { renderer, frames, columns_sent: false }
+    }
+
+    fn change(&mut self, change: &Arc<Change>, transition: Transition, object: &Object) -> Bytes {
+        if self.renderer.shape == Shape::Whole {
+            return self.frames.whole(change, transition, object);
+        }
+        let mut out = Vec::new();
+        self.append(transition.name(), &frame::shown(change, transition, object), &mut out);
+        Bytes::from(out)
+    }
+
+    fn append(&mut self, kind: &str, object: &[u8], out: &mut Vec<u8>) {
+        if self.renderer.shape == Shape::Whole {
+            return frame::append(kind, object, out);
+        }
+        let mut shaped = Vec::new();
+        self.renderer.at(Timestamp::now());
+        self.renderer.single(object, !self.columns_sent, &mut shaped);
+        self.columns_sent = true;
+        frame::append(kind, &shaped, out);
+    }
+
+    fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
+        let kind = self.renderer.kind;
+        let partial = || frame::bookmark("PartialObjectMetadata", "meta.k8s.io/v1", revision, initial_end);
+        let body = match self.renderer.shape {
+            Shape::Whole => frame::bookmark(kind.kind, &kind.api_version(), revision, initial_end),
+            Shape::Metadata | Shape::MetadataList => partial(),
+            Shape::Table => json!({
+                "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {"resourceVersion": revision.to_string()},
+                "columnDefinitions": null, "rows": [{"cells": [], "object": partial()}],
+            }),
+        };
+        Bytes::from(frame::line("BOOKMARK", body.to_string().as_bytes()))
+    }
+
+    /// The event that ends a watch which cannot go on.
+    pub(super) fn error(&self, status: &Status) -> Bytes {
+        Bytes::from(frame::line("ERROR", status_body(status).to_string().as_bytes()))
+    }
+}
+
+/// A stream of one frame.
+pub(super) fn only(frame: Bytes) -> Frames {
+    stream::iter([Ok(Frame::data(frame))]).boxed()
+}
+
+/// One watch.
+pub(super) struct Watcher {
+    pub cluster: Arc<Cluster>,
+    pub kind: KindRef,
+    pub namespace: Option<String>,
+    pub selection: Selection,
+    pub encoder: Encoder,
+    pub initial: std::vec::IntoIter<Arc<Object>>,
+    /// A bookmark after the initial objects is still to be sent.
+    pub announce_end: bool,
+    /// Everything up to here has been sent or was known to the client.
+    pub revision: u64,
+    pub feed: Feed,
+    /// A change that was read ahead of a bookmark.
+    pub held: Option<Arc<Change>>,
+    pub done: bool,
+    pub stop: CancellationToken,
+    pub gauge: Gauge,
+}
+
+impl Watcher {
+    /// The frames of this watch: it ends after `life`.
+    pub(super) fn into_stream(self, life: Duration, bookmarks: bool) -> Frames {
+        let mut ticks = tokio::time::interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let ticks = bookmarks.then_some(ticks);
+        let end = Box::pin(tokio::time::sleep(life));
+        stream::unfold((self, end, ticks), |(mut watcher, mut end, mut ticks)| async move {
+            let frame = watcher.next(&mut end, &mut ticks).await?;
+            Some((Ok(Frame::data(frame)), (watcher, end, ticks)))
+        })
+        .boxed()
+    }
+
+    async fn next(&mut self, end: &mut std::pin::Pin<Box<Sleep>>, ticks: &mut Option<Interval>) -> Option<Bytes> {
+        if self.done {
+            return None;
+        }
+        if let Some(frame) = self.next_initial() {
+            return Some(frame);
+        }
+        loop {
+            let change = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return None,
+                () = &mut *end => return None,
+                () = tick(ticks) => return Some(self.bookmark()),
+                change = next_change(&mut self.held, &mut self.feed) => change,
+            };
+            let Ok(change) = change else { return Some(self.lagged()) };
+            if let Some(frame) = self.frame(&change) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Objects that are there already, many to a frame, then the bookmark that says so.
+    fn next_initial(&mut self) -> Option<Bytes> {
+        let mut out = Vec::new();
+        while out.len() < PIECE_BYTES {
+            let Some(object) = self.initial.next() else { break };
+            self.encoder.append(Transition::Added.name(), object.json(), &mut out);
+        }
+        if out.len() < PIECE_BYTES && std::mem::take(&mut self.announce_end) {
+            out.extend_from_slice(&self.encoder.bookmark(self.revision, true));
+        }
+        (!out.is_empty()).then(|| Bytes::from(out))
+    }
+
+    fn frame(&mut self, change: &Arc<Change>) -> Option<Bytes> {
+        let inside = change.key.kind == self.kind
+            && change.revision > self.revision
+            && self.namespace.as_deref().is_none_or(|namespace| namespace == &*change.key.namespace);
+        if !inside {
+            return None;
+        }
+        let (transition, object) = transition(change, &self.selection)?;
+        Some(self.encoder.change(change, transition, object))
+    }
+
+    /// Everything that the view shows by now, then how far that is.
+    fn bookmark(&mut self) -> Bytes {
+        // The feed has every change of the view's revision, for both move under one lock.
+        let now = self.cluster.view().revision();
+        let mut out = Vec::new();
+        while self.held.is_none() {
+            match self.feed.try_next() {
+                Ok(Some(change)) if change.revision > now => self.held = Some(change),
+                Ok(Some(change)) => out.extend_from_slice(&self.frame(&change).unwrap_or_default()),
+                Ok(None) => break,
+                Err(Lagged) => {
+                    out.extend_from_slice(&self.lagged());
+                    return Bytes::from(out);
+                }
+            }
+        }
+        out.extend_from_slice(&self.encoder.bookmark(now, false));
+        Bytes::from(out)
+    }
+
+    fn lagged(&mut self) -> Bytes {
+        self.done = true;
+        self.gauge.lagged();
+        let status = Status::expired("too old resource version: the watch was slower than the changes");
+        self.encoder.error(&status)
+    }
+}
+
+async fn tick(ticks: &mut Option<Interval>) {
+    match ticks {
+        Some(ticks) => {
+            ticks.tick().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+async fn next_change(held: &mut Option<Arc<Change>>, feed: &mut Feed) -> Result<Arc<Change>, Lagged> {
+    match held.take() {
+        Some(change) => Ok(change),
+        None => feed.next().await,
+    }
+}

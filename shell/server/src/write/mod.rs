@@ -1,0 +1,179 @@
+//! Writes: the request as data, the registry's decision, the answer. Nothing is decided here.
+
+pub(crate) mod body;
+mod delete;
+mod options;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use gantry_cluster::Reply;
+use gantry_kinds::{KindRef, Status};
+use gantry_registry::{DeleteOptions, Operation, Options, PatchKind, Request as Write, Target};
+use gantry_view::Object;
+use http::Request;
+use http::header::{HeaderName, HeaderValue};
+use hyper::body::Incoming;
+use jiff::Timestamp;
+pub(crate) use options::{Verb, read as read_options};
+
+use crate::Refusal;
+use crate::app::{App, Call};
+use crate::limits::{DELETES_AT_A_TIME, WARNING_BYTES};
+use crate::negotiate::{Accepted, Offer, Shape, accept};
+use crate::read::options::ListOptions;
+use crate::read::page::{Page, select};
+use crate::read::shape::Renderer;
+use crate::read::show;
+use crate::respond::{self, Answer};
+use crate::route::Endpoint;
+
+/// Answers create, update, patch and delete, of objects and of subresources.
+pub(crate) async fn write(
+    app: &App,
+    call: &Call,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let (operation, options) = operation(call, endpoint, request).await?;
+    let kind = endpoint.kind;
+    let target = Target {
+        kind,
+        namespace: call.namespace(kind).to_owned(),
+        name: call.asked.name.clone(),
+        subresource: call.asked.subresource.clone(),
+    };
+    let write = Write { user: call.user.clone(), target, operation, options };
+    let reply = app.cluster.execute(write).await?;
+    answer(call, kind, reply, &accepted)
+}
+
+async fn operation(
+    call: &Call,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<(Operation, Options), Refusal> {
+    let kind = endpoint.subresource.map_or(endpoint.kind.kind, |s| s.kind);
+    let headers = &call.headers;
+    Ok(match call.asked.verb {
+        "patch" => {
+            let patch_kind = body::patch_kind(headers)?;
+            let bytes = body::read(headers, request.into_body()).await?;
+            let options = read_options(call, Verb::Patch(patch_kind == PatchKind::Apply))?;
+            (Operation::Patch(patch_kind, body::patch(patch_kind, &bytes)?), options)
+        }
+        "delete" => {
+            let bytes = body::read(headers, request.into_body()).await?;
+            let wanted = delete::read(headers, &call.query, &bytes)?;
+            let options = Options { dry_run: wanted.dry_run, ..read_options(call, Verb::Delete)? };
+            (Operation::Delete(wanted.options), options)
+        }
+        verb => {
+            let bytes = body::read(headers, request.into_body()).await?;
+            let create = verb == "create";
+            let options = read_options(call, if create { Verb::Create } else { Verb::Update })?;
+            let body = body::object(headers, kind, &bytes)?;
+            (if create { Operation::Create(body) } else { Operation::Update(body) }, options)
+        }
+    })
+}
+
+/// The registry's reply in the shape that the client accepts.
+fn answer(call: &Call, kind: KindRef, reply: Reply, accepted: &Accepted) -> Result<Answer, Refusal> {
+    // Only the kind itself has columns; a Status or a Scale is shown as it is.
+    let plain = accepted.shape == Shape::Whole || reply.body["kind"] != kind.kind;
+    let mut answer = if plain {
+        respond::value(reply.code, &reply.body, accepted)
+    } else {
+        let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
+        let object = serde_json::to_vec(&reply.body).map_err(respond::internal)?;
+        let mut out = Vec::new();
+        renderer.single(&object, true, &mut out);
+        respond::raw(reply.code, Bytes::from(out), accepted)
+    };
+    warn(&mut answer, &reply.warnings);
+    Ok(answer)
+}
+
+/// Adds `Warning` headers, each text once, as many as fit.
+fn warn(answer: &mut Answer, warnings: &[String]) {
+    let mut seen: Vec<&String> = Vec::new();
+    let mut left = WARNING_BYTES;
+    for warning in warnings {
+        if seen.contains(&warning) || warning.len() > left {
+            continue;
+        }
+        left -= warning.len();
+        seen.push(warning);
+        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            answer.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
+}
+
+/// Answers deletecollection: lists, then deletes each, and shows what was there.
+pub(crate) async fn delete_collection(
+    app: &Arc<App>,
+    call: &Call,
+    kind: KindRef,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
+    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let bytes = body::read(&call.headers, request.into_body()).await?;
+    let wanted = delete::read(&call.headers, &call.query, &bytes)?;
+    let list = ListOptions::read(kind, &call.asked, &call.query)?;
+    let options = Options { dry_run: wanted.dry_run, ..read_options(call, Verb::Delete)? };
+    let (mut objects, revision) = {
+        let view = app.cluster.view();
+        (select(&view, kind, call.list_namespace(kind), &list.selection), view.revision())
+    };
+    if list.limit > 0 {
+        objects.truncate(list.limit);
+    }
+    let writes: Vec<Write> = objects.iter().map(|object| deletion(call, object, &wanted.options, &options)).collect();
+    let mut outcomes = stream::iter(writes)
+        .map(|write| {
+            let cluster = app.cluster.clone();
+            async move { cluster.execute(write).await }
+        })
+        .buffer_unordered(DELETES_AT_A_TIME);
+    while let Some(outcome) = outcomes.next().await {
+        match outcome {
+            // Somebody else was faster.
+            Ok(_) | Err(Status { reason: "NotFound", .. }) => {}
+            Err(status) => return Err(Box::new(status)),
+        }
+    }
+    show(call, kind, Page { objects, revision, next: None, remaining: None }, &accepted)
+}
+
+fn deletion(call: &Call, object: &Object, wanted: &DeleteOptions, options: &Options) -> Write {
+    let target = Target {
+        kind: object.key().kind,
+        namespace: object.namespace().to_owned(),
+        name: object.name().to_owned(),
+        subresource: String::new(),
+    };
+    // Another object of the same name is none of the collection.
+    let uid = wanted.uid.clone().or_else(|| Some(object.uid().to_owned()));
+    let operation = Operation::Delete(DeleteOptions { uid, ..wanted.clone() });
+    Write { user: call.user.clone(), target, operation, options: options.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_quoted_and_said_once() {
+        let mut answer = respond::text(200, "");
+        let texts = ["unknown field \"spec.foo\"", "unknown field \"spec.foo\"", "b\n", &"x".repeat(WARNING_BYTES)];
+        warn(&mut answer, &texts.map(str::to_owned));
+        let got: Vec<_> = answer.headers().get_all("warning").iter().map(|v| v.to_str().unwrap()).collect();
+        assert_eq!(got, ["299 - \"unknown field \\\"spec.foo\\\"\"", "299 - \"b \""]);
+    }
+}
