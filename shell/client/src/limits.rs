@@ -28,6 +28,12 @@ pub const WATCH_LINE_BYTES: usize = 64 << 20;
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 /// Longest pause after a failure.
 pub const BACKOFF_LAST: Duration = Duration::from_secs(10);
+/// Times that a list is begun anew because its pages expired.
+pub const LIST_ATTEMPTS: usize = 3;
+/// Bytes of the body that comes with a refused upgrade.
+pub const REFUSAL_BYTES: usize = 64 << 10;
+/// What a remote command says or is told, waiting for its reader.
+pub const EXEC_EVENTS: usize = 64;
 /// Bytes of one WebSocket message.
 pub const MESSAGE_BYTES: usize = 4 << 20;
 /// Bytes of stdin in one WebSocket message.

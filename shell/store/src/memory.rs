@@ -34,10 +34,7 @@ struct State {
 impl MemoryStore {
     /// An empty store at revision 0.
     pub fn new() -> Self {
-        MemoryStore {
-            shared: Arc::new(Shared { state: Mutex::default() }),
-            live: broadcast::Sender::new(LIVE_COMMITS),
-        }
+        MemoryStore { shared: Arc::new(Shared { state: Mutex::default() }), live: broadcast::Sender::new(LIVE_COMMITS) }
     }
 }
 

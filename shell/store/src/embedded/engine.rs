@@ -53,8 +53,7 @@ impl Engine {
         let (data, log, meta) = (keyspace("data")?, keyspace("log")?, keyspace("meta")?);
         let zero = || AtomicU64::new(0);
         let (published, compacted, reserved) = (zero(), zero(), zero());
-        let engine =
-            Engine { db, data, log, meta, gate: RwLock::new(()), published, compacted, reserved, directory };
+        let engine = Engine { db, data, log, meta, gate: RwLock::new(()), published, compacted, reserved, directory };
         engine.recover()?;
         Ok(engine)
     }

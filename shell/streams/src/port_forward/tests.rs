@@ -64,8 +64,11 @@ async fn plain() -> spdy::Connection {
 }
 
 async fn tunnelled() -> spdy::Connection {
-    let headers =
-        [(UPGRADE, "websocket"), (SEC_WEBSOCKET_KEY, "x3JJHMbDL1EzLkh9GBhXDw=="), (SEC_WEBSOCKET_PROTOCOL, TUNNEL_PROTOCOL)];
+    let headers = [
+        (UPGRADE, "websocket"),
+        (SEC_WEBSOCKET_KEY, "x3JJHMbDL1EzLkh9GBhXDw=="),
+        (SEC_WEBSOCKET_PROTOCOL, TUNNEL_PROTOCOL),
+    ];
     let io = connect(&headers).await.unwrap();
     spdy::Connection::client(tunnel::Tunnel::new(upgrade::websocket(io, Role::Client).await))
 }

@@ -39,8 +39,7 @@ async fn upgrade(url: &str) -> Result<TokioIo<Upgraded>, StreamError> {
     let address = (authority.host().trim_matches(['[', ']']).to_owned(), authority.port_u16().unwrap_or(80));
     let socket = TcpStream::connect(address).await.map_err(|cause| StreamError::Io { operation, cause })?;
     let _ = socket.set_nodelay(true);
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(failed)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(socket)).await.map_err(failed)?;
     tokio::spawn(connection.with_upgrades());
     let request = Request::builder()
         .method(Method::POST)

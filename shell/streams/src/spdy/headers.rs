@@ -135,7 +135,10 @@ mod tests {
             assert_eq!(unpacker.unpack(&packed), Ok(headers));
         }
         let headers = Headers::new([("streamType", "stdin")]);
-        assert_eq!((headers.get("streamtype"), headers.get("STREAMTYPE"), headers.get("x")), (Some("stdin"), Some("stdin"), None));
+        assert_eq!(
+            (headers.get("streamtype"), headers.get("STREAMTYPE"), headers.get("x")),
+            (Some("stdin"), Some("stdin"), None)
+        );
     }
 
     #[test]

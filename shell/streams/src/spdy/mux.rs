@@ -160,8 +160,7 @@ impl Connection {
             going_away: false,
             dead: false,
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), control: Notify::new(), room: Notify::new(), server });
+        let shared = Arc::new(Shared { state: Mutex::new(state), control: Notify::new(), room: Notify::new(), server });
         let (queue, waiting) = mpsc::channel(SPDY_QUEUE);
         let (arrivals, backlog) = mpsc::channel(SPDY_BACKLOG);
         let (read, write) = tokio::io::split(io);
@@ -367,11 +366,7 @@ impl Reader {
     }
 }
 
-async fn drive_writer<T: AsyncWrite>(
-    shared: Arc<Shared>,
-    mut waiting: mpsc::Receiver<Out>,
-    mut io: WriteHalf<T>,
-) {
+async fn drive_writer<T: AsyncWrite>(shared: Arc<Shared>, mut waiting: mpsc::Receiver<Out>, mut io: WriteHalf<T>) {
     let mut encoder = Encoder::new();
     let mut buffer = BytesMut::new();
     let first = [
