@@ -11,7 +11,6 @@ use gantry_scheduler::Scheduler;
 use gantry_server::{Config, Server, Tls, Version};
 use gantry_store::EmbeddedStore;
 use gantry_view::Object;
-use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -26,8 +25,6 @@ use crate::kubeconfig;
 
 /// Issuer of service-account tokens, upstream's default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
-/// Pods of the whole cluster.
-pub const CLUSTER_CIDR: &str = "10.42.0.0/16";
 
 /// A running server half.
 pub struct Running {
@@ -188,11 +185,10 @@ fn reachable(listen: IpAddr) -> IpAddr {
 }
 
 fn controller_settings(pki: &Pki, host: &Host, port: u16) -> gantry_controllers::Settings {
-    gantry_controllers::Settings {
-        cluster_cidr: CLUSTER_CIDR.to_owned(),
-        ca_pem: pki.authority.cert_pem().to_owned(),
-        api_addresses: vec![host.address.to_string()],
-        api_port: port,
-        started: Timestamp::now(),
-    }
+    // Addresses in the kernel of services are IPv4; a host without one serves its own pods through loopback.
+    let addresses = match host.address {
+        IpAddr::V4(address) => vec![address],
+        IpAddr::V6(_) => Vec::new(),
+    };
+    gantry_controllers::Settings::new(pki.authority.cert_pem().to_owned(), addresses, port)
 }

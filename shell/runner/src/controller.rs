@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gantry_cluster::{Cluster, Feed};
 use gantry_controllers::{Controller, QueueKey};
+use gantry_kinds::Status;
 use gantry_view::{Change, Intent, Outcome, Turn};
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -16,22 +17,29 @@ use crate::intents::Actor;
 use crate::limits::{KEYS_IN_FLIGHT, KEYS_PER_TURN};
 use crate::queue::Queue;
 
-/// Intents that were carried out, by their task: whether all of them were.
-type Finished = Result<(Id, bool), JoinError>;
+/// The end of a task that carried out intents: the one that was refused, if any.
+type Finished = Result<(Id, Option<(Intent, Status)>), JoinError>;
+
+/// What a task is carrying out.
+struct Work {
+    key: QueueKey,
+    /// The intents are what the controller says to a refusal; the turn has failed already.
+    aftermath: bool,
+}
 
 struct Loop {
     cluster: Arc<Cluster>,
     controller: Box<dyn Controller>,
     actor: Arc<Actor>,
     queue: Queue<QueueKey>,
-    running: JoinSet<bool>,
-    keys: BTreeMap<Id, QueueKey>,
+    running: JoinSet<Option<(Intent, Status)>>,
+    work: BTreeMap<Id, Work>,
 }
 
 /// Runs `controller` until `stop` turns true.
 pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>, mut stop: watch::Receiver<bool>) {
-    let actor = Arc::new(Actor::service_account(controller.name()));
-    let mut state = Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), keys: BTreeMap::new() };
+    let actor = Arc::new(Actor::service_account(controller.name(), controller.component()));
+    let mut state = Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), work: BTreeMap::new() };
     let mut feed = state.start();
     loop {
         state.turn();
@@ -114,36 +122,55 @@ impl Loop {
             self.queue.done(key, true, now);
             return;
         }
-        let work = carry_out_all(self.cluster.clone(), self.actor.clone(), outcome.intents);
-        self.keys.insert(self.running.spawn(work).id(), key);
+        self.spawn(Work { key, aftermath: false }, outcome.intents);
+    }
+
+    fn spawn(&mut self, work: Work, intents: Vec<Intent>) {
+        let task = self.running.spawn(carry_out_all(self.cluster.clone(), self.actor.clone(), intents));
+        self.work.insert(task.id(), work);
     }
 
     fn finish(&mut self, finished: Finished) {
-        let (task, succeeded) = match finished {
-            Ok(finished) => finished,
+        let (task, refused, panicked) = match finished {
+            Ok((task, refused)) => (task, refused, false),
             Err(error) => {
                 tracing::error!(controller = self.controller.name(), %error, "carrying out intents panicked");
-                (error.id(), false)
+                (error.id(), None, true)
             }
         };
-        if let Some(key) = self.keys.remove(&task) {
-            self.queue.done(key, succeeded, Instant::now());
+        let Some(Work { key, aftermath }) = self.work.remove(&task) else { return };
+        if let (Some((intent, status)), false) = (&refused, aftermath) {
+            let answer = self.refused(&key, intent, status);
+            if !answer.is_empty() {
+                self.spawn(Work { key, aftermath: true }, answer);
+                return;
+            }
         }
+        let succeeded = refused.is_none() && !panicked && !aftermath;
+        self.queue.done(key, succeeded, Instant::now());
+    }
+
+    /// What the controller says to a refusal: conditions and events.
+    fn refused(&mut self, key: &QueueKey, intent: &Intent, status: &Status) -> Vec<Intent> {
+        let cluster = self.cluster.clone();
+        let view = cluster.view();
+        let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+        self.controller.refused(key, intent, status, turn).intents
     }
 }
 
-/// Whether all intents were carried out; ends at the first that is refused.
-async fn carry_out_all(cluster: Arc<Cluster>, actor: Arc<Actor>, intents: Vec<Intent>) -> bool {
+/// Carries intents out in order; the first that is refused ends it.
+async fn carry_out_all(cluster: Arc<Cluster>, actor: Arc<Actor>, intents: Vec<Intent>) -> Option<(Intent, Status)> {
     for intent in intents {
-        if let Err(status) = actor.carry_out(&cluster, intent).await {
+        if let Err(status) = actor.carry_out(&cluster, intent.clone()).await {
             // A conflict is the ordinary sign that something moved; everything else is worth a line.
             if status.code == 409 {
                 tracing::debug!(%status, "an intent met a change");
             } else {
                 tracing::warn!(%status, "an intent was refused");
             }
-            return false;
+            return Some((intent, status));
         }
     }
-    true
+    None
 }

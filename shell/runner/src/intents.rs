@@ -17,9 +17,9 @@ pub(crate) struct Actor {
 
 impl Actor {
     /// The service account of that name in kube-system.
-    pub(crate) fn service_account(name: &'static str) -> Self {
+    pub(crate) fn service_account(name: &'static str, component: &'static str) -> Self {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
-        Self::new(format!("system:serviceaccount:kube-system:{name}"), &groups, name)
+        Self::new(format!("system:serviceaccount:kube-system:{name}"), &groups, component)
     }
 
     /// The scheduler, a user of its own.
