@@ -1,6 +1,7 @@
 //! From the body as it was sent to an object of the right type: kind, unknown fields, types, pruning, defaults.
 
 use gantry_kinds::{KindRef, Status, table};
+use gantry_schema::decode::{identity, unrecognized};
 use gantry_schema::{Schema, check, prune};
 use serde_json::{Map, Value};
 
@@ -57,14 +58,14 @@ impl Expected {
 
 /// Decodes the body of a create or update.
 pub(crate) fn decode(case: &Case<'_>, body: &Body, expected: Expected) -> Result<Decoded, Refusal> {
-    let mut value = match &body.value {
-        Value::Null => Value::Object(Map::new()),
-        Value::Object(fields) => Value::Object(fields.clone()),
-        other => return Err(unrecognized(other, expected.kind)),
-    };
-    let text = |key: &str| value.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let api_version = text("apiVersion").map_or_else(|| expected.api_version(), str::to_owned);
-    let kind = text("kind").unwrap_or(expected.kind).to_owned();
+    let (api_version, kind) = identity(&body.value)
+        .map_err(|error| Status::bad_request(unrecognized(expected.kind, &error, body.value.to_string().as_bytes())))?;
+    let api_version = if api_version.is_empty() { expected.api_version() } else { api_version };
+    let kind = if kind.is_empty() { expected.kind.to_owned() } else { kind };
+    let mut value = body.value.clone();
+    if value.is_null() {
+        value = Value::Object(Map::new());
+    }
     if let Some(why) = foreign(&kind, &api_version, &expected) {
         return Err(expected.unfit(&kind, &api_version, &why));
     }
@@ -113,20 +114,4 @@ pub(crate) fn foreign(kind: &str, api_version: &str, expected: &Expected) -> Opt
             )
         }
     })
-}
-
-fn unrecognized(body: &Value, kind: &str) -> Refusal {
-    let what = match body {
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Bool(_) => "bool",
-        _ => "number",
-    };
-    let bytes: String = body.to_string().bytes().map(|byte| format!("{byte:02x}")).collect();
-    let message = format!(
-        "the object provided is unrecognized (must be of type {kind}): couldn't get version/kind; json parse error: \
-         json: cannot unmarshal {what} into Go value of type struct {{ APIVersion string \
-         \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }} ({bytes})"
-    );
-    Status::bad_request(message).into()
 }

@@ -77,6 +77,8 @@ pub(crate) fn track(case: &Case<'_>, old: Option<&Value>, new: &mut Value, updat
         Update::Main => "",
         Update::Sub(name) => name,
     };
+    // wire: what is written through `scale` has no time.
+    let now = if subresource == "scale" { String::new() } else { now };
     let api_version = kind.api_version();
     let actor = ssa::Actor { manager: case.manager(), subresource, api_version: &api_version, now: &now };
     ssa::update(Schema::builtin(), kind.schema, old, new, &actor);

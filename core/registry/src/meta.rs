@@ -94,7 +94,7 @@ pub(crate) fn stamp(case: &Case<'_>, object: &mut Value) {
 pub(crate) fn carry_over(new: &mut Value, old: &Value) {
     let meta = of(new);
     meta.remove("selfLink");
-    for key in ["uid", "creationTimestamp", "generateName", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for key in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
         if let (None | Some(Value::Null), Some(value)) = (meta.get(key), old["metadata"].get(key)) {
             meta.insert(key.to_owned(), value.clone());
         }

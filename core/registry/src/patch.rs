@@ -58,7 +58,7 @@ pub(crate) fn patched(
         _ => patch::strategic(schema, expected.schema(), live, &body.value),
     };
     let mut new = result.map_err(refused)?;
-    let shown = || if how == PatchKind::Strategic { go_print(&body.value) } else { new.to_string() };
+    let shown = || if how == PatchKind::Strategic { patch::go_print(&body.value) } else { new.to_string() };
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default();
     if let Some(why) = body::foreign(text("kind"), text("apiVersion"), &expected) {
         return Err(invalid(&shown(), &why));
@@ -87,20 +87,6 @@ fn refused(error: PatchError) -> Refusal {
 /// 422 as upstream words it for a patch whose result is not an object of the kind.
 fn invalid(shown: &str, why: &str) -> Refusal {
     refuse::invalid("", "", "", &FieldError::invalid(&Path::new("patch"), shown, why))
-}
-
-/// `map[a:1 b:[x y]]`, as Go prints a tree.
-fn go_print(value: &Value) -> String {
-    match value {
-        Value::Null => "<nil>".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => format!("[{}]", items.iter().map(go_print).collect::<Vec<_>>().join(" ")),
-        Value::Object(fields) => {
-            let fields: Vec<_> = fields.iter().map(|(key, field)| format!("{key}:{}", go_print(field))).collect();
-            format!("map[{}]", fields.join(" "))
-        }
-        other => other.to_string(),
-    }
 }
 
 fn options(case: &Case<'_>, how: PatchKind) -> Result<(), Refusal> {
@@ -132,6 +118,12 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
     let old = case.stored();
     let live = old.map(|old| old.value());
     let mut new = applied(case, live.as_ref(), config, update)?;
+    // What the configuration says of its object's identity is a precondition.
+    for key in ["uid", "resourceVersion"] {
+        if let Some(given) = config["metadata"].get(key).filter(|given| !given.is_null()) {
+            meta::of(&mut new).insert(key.to_owned(), given.clone());
+        }
+    }
     body::normalize(case, Expected::object(kind), &mut new);
     meta::matches_path(case, &mut new)?;
     match old {
@@ -176,8 +168,6 @@ fn applied(case: &Case<'_>, live: Option<&Value>, config: &Value, update: Update
             status.causes = causes.map(cause).collect();
             status.into()
         }
-        // wire: upstream answers 500 without a reason to a field that it does not know.
-        ssa::ApplyError::Invalid(why) if why.starts_with("failed to create typed") => Status::new(500, "", why).into(),
-        ssa::ApplyError::Invalid(why) => Status::bad_request(why).into(),
+        ssa::ApplyError::Refused(error) => refused(error),
     })
 }

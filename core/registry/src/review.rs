@@ -71,7 +71,7 @@ fn invalid(kind: &str, error: &FieldError) -> Refusal {
 }
 
 fn check_access(kind: &str, review: &Value) -> Result<(), Refusal> {
-    let has = |key: &str| review["spec"].get(key).is_some();
+    let has = |key: &str| review["spec"].get(key).is_some_and(|asked| !asked.is_null());
     let spec = Path::new("spec");
     let why = match (has("resourceAttributes"), has("nonResourceAttributes")) {
         (true, true) => {
@@ -111,7 +111,7 @@ fn check_subject(case: &Case<'_>, review: &Value) -> Result<User, Refusal> {
 }
 
 fn access(case: &Case<'_>, user: &User, review: &Value) -> Value {
-    let verdict = match review.pointer("/spec/resourceAttributes") {
+    let verdict = match review.pointer("/spec/resourceAttributes").filter(|asked| !asked.is_null()) {
         Some(asked) => {
             let text = |pointer: &str| str_at(asked, pointer);
             let selector = text("/fieldSelector/rawSelector").to_owned();

@@ -35,7 +35,12 @@ pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> 
 /// Admits a change.
 pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
     escalation::check(case, new, Some(old))?;
-    node::update(case, new, old, way)
+    node::update(case, new, old, way)?;
+    if case.kind() == &POD && way == Update::Main {
+        pods::keep_priority(new, old);
+        pods::tolerations(new);
+    }
+    Ok(())
 }
 
 /// Admits a deletion.

@@ -37,6 +37,15 @@ pub(crate) fn priority(case: &Case<'_>, pod: &mut Value) -> Result<(), Refusal> 
     Ok(())
 }
 
+/// A change that does not speak of the priority keeps it.
+pub(crate) fn keep_priority(new: &mut Value, old: &Value) {
+    for key in ["priority", "preemptionPolicy"] {
+        if let (None, Some(value)) = (new["spec"].get(key), old["spec"].get(key)) {
+            meta::map(new, "spec").insert(key.to_owned(), value.clone());
+        }
+    }
+}
+
 /// Adds the tolerations of a short absence of the node, where the pod says nothing about it.
 pub(crate) fn tolerations(pod: &mut Value) {
     for key in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {

@@ -77,7 +77,7 @@ pub(super) fn add_rules(there: &Value, wanted: &Value) -> Option<Value> {
         let all: Vec<Value> = list_at(there, "/rules").iter().cloned().chain(lacking).collect();
         patch.insert("rules".to_owned(), all.into());
     }
-    if there.get("aggregationRule") != wanted.get("aggregationRule") && there.get("aggregationRule").is_none() {
+    if there["aggregationRule"].is_null() && !wanted["aggregationRule"].is_null() {
         patch.insert("aggregationRule".to_owned(), wanted["aggregationRule"].clone());
     }
     (!patch.is_empty()).then_some(Value::Object(patch))
