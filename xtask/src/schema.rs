@@ -154,6 +154,7 @@ impl Sources {
                 fact(2),
                 fact(3),
                 fact(4),
+                fact(5),
             ];
             writeln!(out, "F\t{}", columns.join("\t").trim_end_matches('\t'))?;
         }

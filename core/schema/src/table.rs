@@ -2,7 +2,7 @@
 //!
 //! Columns of `T`: name, `atomic` or nothing, kinds as `group/version/kind` joined by blanks.
 //! Columns of `F`: name, shape, protobuf numbers joined by dots, `required` or nothing, topology, patch rule, Go type,
-//! Go type of elements, embedded struct, zero value, published default.
+//! Go type of elements, embedded struct, zero value, published default, published values joined by commas.
 //! Shapes: `s` string, `i` int32, `l` int64, `d` double, `b` bool, `y` bytes, `t` time, `u` micro time, `q` quantity,
 //! `o` int or string, `*` any, `@NAME` struct, `[X` list, `{X` map.
 
@@ -67,6 +67,7 @@ fn field(schema: &Schema, columns: &[&str]) -> Option<Field> {
             json => Zero::Always(serde_json::from_str(json).ok()?),
         },
         default: serde_json::from_str(column(columns, 11)).ok(),
+        values: column(columns, 12).split(',').filter(|v| !v.is_empty()).map(str::to_owned).collect(),
     })
 }
 

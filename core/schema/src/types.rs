@@ -137,6 +137,8 @@ pub struct Field {
     pub zero: Zero,
     /// The published default.
     pub default: Option<Value>,
+    /// The published values, where only some texts are meant.
+    pub values: Vec<String>,
 }
 
 static BUILTIN: LazyLock<Schema> = LazyLock::new(|| table::parse(include_str!("../data/types.tsv")));

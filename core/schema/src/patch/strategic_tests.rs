@@ -1,3 +1,5 @@
+//! Strategic merge patches on pods: merging, directives, order, refusals.
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -76,9 +76,8 @@ fn differ(form: Form<'_>, old: Option<&Value>, new: Option<&Value>, path: &mut V
         let names: BTreeSet<&String> = old_fields.into_iter().chain(new_fields).flat_map(Map::keys).collect();
         for name in names {
             path.push(step(name));
-            let part = |of: Option<&'_ Map<String, Value>>| of.and_then(|f| f.get(name)).cloned();
-            let (a, b) = (part(old_fields), part(new_fields));
-            differ(form.field(name), a.as_ref(), b.as_ref(), path, found);
+            let (a, b) = (old_fields.and_then(|f| f.get(name)), new_fields.and_then(|f| f.get(name)));
+            differ(form.field(name), a, b, path, found);
             path.pop();
         }
     } else {
