@@ -47,6 +47,7 @@ POSTROUTING	}
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
+		ct state invalid ip saddr CLUSTER drop
 		ip daddr SERVICES goto refuse
 	}
 	chain egress {
@@ -56,7 +57,8 @@ POSTROUTING	}
 "#;
 
 /// Declarations of all maps, then the hooks: what a client sends to a service goes through `dispatch`; what still
-/// carries a service address after that is refused; loopback addresses stay closed to the network although node
+/// carries a service address after that is refused; answers of pods that belong to no connection are dropped,
+/// because their senders' addresses cannot be put back and would reset what they reach; loopback addresses stay closed to the network although node
 /// ports answer on them. `dispatch` looks twice: an element that is being exchanged can be missed by a lookup that
 /// began before the exchange, never by one that began after it.
 pub(crate) fn text(params: &Params) -> String {

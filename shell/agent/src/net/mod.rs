@@ -1,0 +1,118 @@
+//! Services and names on this machine: watches the cluster, keeps the `ip gantry` table of nftables and answers DNS.
+//!
+//! Invariants: what packets do is decided in `gantry_net` alone; a change is one transaction; the table outlives
+//! this process and is replaced as a whole, without a gap, when it starts again. Everything happens in the network
+//! namespace of the process.
+
+mod dns;
+mod driver;
+mod host;
+mod metrics;
+#[cfg(test)]
+mod tests;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use gantry_client::Client;
+use gantry_net::dns::Zone;
+use gantry_net::{Cidr, Params};
+use parking_lot::RwLock;
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use host::NetError;
+pub use metrics::Metrics;
+
+use driver::{Driver, Item, Source};
+
+/// Changes that may wait for the driver before the watches have to.
+const WAITING_ITEMS: usize = 1024;
+/// Where the DNS server listens.
+const DNS_PORT: u16 = 53;
+
+/// What the network of a node needs to know.
+#[derive(Clone)]
+pub struct NetConfig {
+    /// The API, as this node.
+    pub client: Client,
+    /// Name of this node.
+    pub node_name: String,
+    /// The address that this node's own connections to services come from.
+    pub node_ip: Ipv4Addr,
+    /// Addresses of all pods.
+    pub cluster_cidr: Cidr,
+    /// Addresses of all services.
+    pub service_cidr: Cidr,
+    /// Address of the DNS server: one for the cluster, answered on every node.
+    pub dns_ip: Ipv4Addr,
+    /// Domain of cluster names, such as `cluster.local`.
+    pub cluster_domain: String,
+    /// Where the servers for all other names are listed.
+    pub resolv_conf: PathBuf,
+    /// Counters that are kept up to date.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Programs services and answers names until `shutdown`; the table stays after that.
+pub fn start(config: NetConfig, shutdown: CancellationToken) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let items = watch(&config, &shutdown);
+        run(&config, items, &shutdown).await;
+    })
+}
+
+async fn run(config: &NetConfig, items: mpsc::Receiver<Item>, shutdown: &CancellationToken) {
+    let params = Params {
+        node_name: config.node_name.clone(),
+        zone: String::new(),
+        cluster_cidr: config.cluster_cidr,
+        node_pod_cidr: None,
+        service_cidr: config.service_cidr,
+        dns_ip: config.dns_ip,
+    };
+    let reverse = [config.service_cidr, config.cluster_cidr];
+    let zone = Arc::new(RwLock::new(Zone::new(&config.cluster_domain, config.dns_ip, &reverse)));
+    let host = host::Host { node_ip: config.node_ip, service_cidr: config.service_cidr, dns_ip: config.dns_ip };
+    host.prepare().await;
+    let names = dns::Server::new(zone.clone(), config.dns_ip, config.resolv_conf.clone(), config.metrics.clone());
+    let listening = dns::serve(names, SocketAddr::new(config.dns_ip.into(), DNS_PORT), shutdown.clone());
+    let driver = Driver::new(params, zone, host, config.metrics.clone());
+    tokio::join!(driver.run(items, shutdown.clone()), listening);
+}
+
+/// Follows everything that the network is made from.
+fn watch(config: &NetConfig, shutdown: &CancellationToken) -> mpsc::Receiver<Item> {
+    let (sender, receiver) = mpsc::channel(WAITING_ITEMS);
+    let of_node = format!("fieldSelector=spec.nodeName={}", config.node_name);
+    let the_node = format!("fieldSelector=metadata.name={}", config.node_name);
+    let sources = [
+        (Source::Node, "/api/v1/nodes", the_node.as_str()),
+        (Source::Services, "/api/v1/services", ""),
+        (Source::Slices, "/apis/discovery.k8s.io/v1/endpointslices", ""),
+        (Source::Pods, "/api/v1/pods", of_node.as_str()),
+    ];
+    for (source, path, query) in sources {
+        let mut watch = config.client.watch(path, query);
+        let (sender, shutdown) = (sender.clone(), shutdown.clone());
+        tokio::spawn(async move {
+            loop {
+                let event = tokio::select! {
+                    () = shutdown.cancelled() => return,
+                    event = watch.next() => event,
+                };
+                if sender.send(Item { source, event }).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// Takes away what `start` put on the machine: table, DNS address, route.
+pub async fn teardown(service_cidr: Cidr, dns_ip: Ipv4Addr) {
+    host::Host { node_ip: Ipv4Addr::UNSPECIFIED, service_cidr, dns_ip }.remove().await;
+}
