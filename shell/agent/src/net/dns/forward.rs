@@ -165,4 +165,23 @@ mod tests {
         let expected: [SocketAddr; 2] = [([10, 0, 0, 2], 53).into(), ([0, 0, 0, 0, 0, 0, 0, 1], 53).into()];
         assert_eq!(servers(text), expected);
     }
+
+    #[tokio::test]
+    async fn nothing_is_passed_on_to_servers_that_ask_us() {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a port");
+        let forwarder = Forwarder::new(Ipv4Addr::LOCALHOST, PathBuf::new());
+        *forwarder.servers.write() = vec![socket.local_addr().expect("its address")];
+        let server = async {
+            let mut buffer = [0; 64];
+            let (length, from) = socket.recv_from(&mut buffer).await.expect("a question");
+            buffer[2] |= 0x80;
+            socket.send_to(&buffer[..length], from).await.expect("an answer out");
+        };
+        let question = [7; 12];
+        let (answer, ()) = tokio::join!(forwarder.forward(&question, Transport::Udp), server);
+        assert_eq!(answer.map(|answer| answer[..2].to_vec()), Some(vec![7, 7]));
+        assert!(!forwarder.is_own_probe("example.org"));
+        assert!(forwarder.is_own_probe(&forwarder.probe));
+        assert_eq!(forwarder.forward(&question, Transport::Udp).await, None);
+    }
 }

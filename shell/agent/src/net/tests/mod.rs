@@ -20,7 +20,7 @@ use super::dns;
 use super::driver::{Driver, Item, Source};
 use super::host::Host;
 use super::metrics::Metrics;
-use world::{Peer, ask, ask_udp, in_namespace, run, udp};
+use world::{Peer, ask, ask_udp, in_namespace, run, serve, udp};
 
 const NODE_IP: [u8; 4] = [192, 0, 2, 1];
 const DNS_IP: [u8; 4] = [10, 43, 0, 10];
@@ -148,6 +148,17 @@ fn services_are_reached_from_everywhere() {
 }
 
 #[test]
+fn the_node_itself_can_be_an_endpoint() {
+    in_namespace(|| {
+        let (mut node, [one, _two]) = node_with_pods();
+        serve("api", SocketAddr::from((NODE_IP, 8080)));
+        node.endpoints(&["192.0.2.1"]);
+        assert_eq!(ask("10.43.0.5:80").0, "api 192.0.2.1");
+        assert_eq!(one.inside(|| ask("10.43.0.5:80").0), "api 10.42.0.2");
+    });
+}
+
+#[test]
 fn connections_outlive_their_endpoint_and_packets_do_not() {
     in_namespace(|| {
         use std::io::{Read, Write};
@@ -250,6 +261,21 @@ fn resolve(name: &str, kind: RecordType) -> (ResponseCode, Vec<String>) {
     (message.metadata.response_code, message.answers.iter().map(|record| record.data.to_string()).collect())
 }
 
+/// Over TCP: how many answers.
+fn resolve_over_tcp(name: &str) -> usize {
+    use std::io::{Read, Write};
+    let question = question(name, RecordType::A);
+    let mut stream = std::net::TcpStream::connect(SocketAddr::from((DNS_IP, 53))).expect("a connection");
+    let mut frame = u16::try_from(question.len()).expect("a short question").to_be_bytes().to_vec();
+    frame.extend(question);
+    stream.write_all(&frame).expect("a question out");
+    let mut length = [0; 2];
+    stream.read_exact(&mut length).expect("a length");
+    let mut reply = vec![0; usize::from(u16::from_be_bytes(length))];
+    stream.read_exact(&mut reply).expect("an answer");
+    Message::from_vec(&reply).expect("a message").answers.len()
+}
+
 #[test]
 fn names_are_answered_or_passed_on() {
     in_namespace(|| {
@@ -281,6 +307,7 @@ fn names_are_answered_or_passed_on() {
                 assert_eq!(resolve(web, RecordType::AAAA), (ResponseCode::NoError, vec![]));
                 assert_eq!(resolve("no.default.svc.cluster.local.", RecordType::A).0, ResponseCode::NXDomain);
                 assert_eq!(resolve("5.0.43.10.in-addr.arpa.", RecordType::PTR).1, [web]);
+                assert_eq!(resolve_over_tcp(web), 1);
                 assert_eq!(resolve("example.org.", RecordType::A).0, ResponseCode::Refused);
             })
         });

@@ -77,22 +77,24 @@ impl Peer {
 
     /// Answers TCP connections and UDP packets with its name and who asked, and then whatever is sent to it.
     pub fn serve(&self, name: &'static str, port: u16) {
-        self.inside(move || {
-            let any = SocketAddr::from(([0, 0, 0, 0], port));
-            let (tcp, udp) = (TcpListener::bind(any).expect("a port"), UdpSocket::bind(any).expect("a port"));
-            std::thread::spawn(move || {
-                for stream in tcp.incoming() {
-                    std::thread::spawn(move || stream.and_then(|stream| converse(stream, name)));
-                }
-            });
-            std::thread::spawn(move || {
-                let mut buffer = [0; 64];
-                while let Ok((_, from)) = udp.recv_from(&mut buffer) {
-                    let _ = udp.send_to(format!("{name} {}", from.ip()).as_bytes(), from);
-                }
-            });
-        });
+        self.inside(move || serve(name, SocketAddr::from(([0, 0, 0, 0], port))));
     }
+}
+
+/// The same, in the caller's namespace.
+pub fn serve(name: &'static str, address: SocketAddr) {
+    let (tcp, udp) = (TcpListener::bind(address).expect("a port"), UdpSocket::bind(address).expect("a port"));
+    std::thread::spawn(move || {
+        for stream in tcp.incoming() {
+            std::thread::spawn(move || stream.and_then(|stream| converse(stream, name)));
+        }
+    });
+    std::thread::spawn(move || {
+        let mut buffer = [0; 64];
+        while let Ok((_, from)) = udp.recv_from(&mut buffer) {
+            let _ = udp.send_to(format!("{name} {}", from.ip()).as_bytes(), from);
+        }
+    });
 }
 
 fn converse(mut stream: TcpStream, name: &str) -> std::io::Result<()> {
