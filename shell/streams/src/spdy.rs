@@ -7,7 +7,9 @@ mod codec;
 mod dictionary;
 mod headers;
 mod mux;
+mod reader;
 mod stream;
+mod writer;
 
 #[cfg(test)]
 mod tests;

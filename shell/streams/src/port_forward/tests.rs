@@ -13,22 +13,23 @@ use tokio::io::{AsyncReadExt, DuplexStream};
 
 use super::*;
 
-/// Every connection to an even port is an echo; odd ones fail.
 async fn serve(io: DuplexStream) {
-    let service = service_fn(async |mut request: Request<Incoming>| {
-        let response = match accept(&mut request) {
-            Ok((response, pending)) => {
-                tokio::spawn(async move { forward(pending.connections().await.unwrap()).await });
-                response
-            }
-            Err(refusal) => Response::builder().status(refusal.code).body(()).unwrap(),
-        };
-        Ok::<_, Infallible>(response.map(|()| Empty::<Bytes>::new()))
-    });
     let builder = hyper::server::conn::http1::Builder::new();
-    let _ = builder.serve_connection(TokioIo::new(io), service).with_upgrades().await;
+    let _ = builder.serve_connection(TokioIo::new(io), service_fn(answer)).with_upgrades().await;
 }
 
+async fn answer(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    let response = match accept(&mut request) {
+        Ok((response, pending)) => {
+            tokio::spawn(async move { forward(pending.connections().await.unwrap()).await });
+            response
+        }
+        Err(refusal) => Response::builder().status(refusal.code).body(()).unwrap(),
+    };
+    Ok(response.map(|()| Empty::new()))
+}
+
+/// Every connection to an even port is an echo; odd ones fail.
 async fn forward(mut connections: Connections) {
     while let Some(Connection { port, stream, error }) = connections.next().await {
         tokio::spawn(async move {

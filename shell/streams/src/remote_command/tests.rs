@@ -187,23 +187,23 @@ async fn http_server() -> String {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((socket, _)) = listener.accept().await {
-            let service = service_fn(async |mut request: Request<Incoming>| {
-                let response = match accept(&mut request, ALL) {
-                    Ok((response, pending)) => {
-                        tokio::spawn(async move { run(pending.session().await.unwrap(), SUCCESS).await });
-                        response.map(|()| Empty::<Bytes>::new())
-                    }
-                    Err(refusal) => Response::builder().status(refusal.code).body(Empty::new()).unwrap(),
-                };
-                Ok::<_, Infallible>(response)
-            });
             let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(socket), service)
+                .serve_connection(TokioIo::new(socket), service_fn(answer))
                 .with_upgrades();
             tokio::spawn(connection);
         }
     });
     format!("http://{address}/exec/token")
+}
+
+async fn answer(mut request: Request<Incoming>) -> Result<Response<Empty<Bytes>>, Infallible> {
+    Ok(match accept(&mut request, ALL) {
+        Ok((response, pending)) => {
+            tokio::spawn(async move { run(pending.session().await.unwrap(), SUCCESS).await });
+            response.map(|()| Empty::new())
+        }
+        Err(refusal) => Response::builder().status(refusal.code).body(Empty::new()).unwrap(),
+    })
 }
 
 #[tokio::test]

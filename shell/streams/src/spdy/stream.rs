@@ -11,8 +11,10 @@ use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
 use super::codec::Frame;
-use super::mux::{CANCEL, Entry, Out, Shared};
+use super::mux::{Entry, Out, Shared};
 use crate::limits::{CHUNK_BYTES, SPDY_WINDOW};
+
+const CANCEL: u32 = 5;
 
 /// One stream: implements AsyncRead and AsyncWrite; shutdown closes the writing half. Dropping it before that tells
 /// the peer that the stream is broken off.
@@ -110,7 +112,7 @@ impl AsyncRead for Stream {
             take(entry, buf);
             let granted = if entry.consumed >= SPDY_WINDOW / 2 { std::mem::take(&mut entry.consumed) } else { 0 };
             if granted > 0 && !entry.read_end {
-                *state.control.updates.entry(self.id).or_default() += granted;
+                state.control.grant(self.id, granted);
                 self.shared.control.notify_one();
             }
             self.shared.room.notify_one();
