@@ -1,0 +1,5 @@
+//! The server from outside, over real connections.
+
+mod api;
+mod tunnel;
+mod world;
