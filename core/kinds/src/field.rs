@@ -86,13 +86,17 @@ impl FieldError {
     }
     /// `Unsupported value: VALUE: supported values: "a", "b"`.
     pub fn not_supported(path: &Path, value: impl Into<Value>, supported: &[&str]) -> Self {
+        Self::not_supported_shown(path, &shown(&value.into()), supported)
+    }
+    /// The same, the value written out already.
+    pub fn not_supported_shown(path: &Path, shown: &str, supported: &[&str]) -> Self {
         let detail = if supported.is_empty() {
             String::new()
         } else {
             let quoted: Vec<_> = supported.iter().map(|s| quote(s)).collect();
             format!("supported values: {}", quoted.join(", "))
         };
-        Self::make(path, "FieldValueNotSupported", "Unsupported value", Some(value.into()), &detail)
+        Self::make_shown(path, "FieldValueNotSupported", "Unsupported value", Some(shown), &detail)
     }
     /// `Too long: may not be more than N bytes`.
     pub fn too_long(path: &Path, max: usize) -> Self {

@@ -12,6 +12,7 @@ pub mod meta;
 pub mod names;
 pub mod quantity;
 pub mod row;
+mod rules;
 pub mod selector;
 pub mod status;
 pub mod table;

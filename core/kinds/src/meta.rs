@@ -60,8 +60,7 @@ pub fn validate_update(_kind: &Kind, new: &Value, old: &Value) -> ErrorList {
     );
     if old.deletion_timestamp.is_some() {
         let before = old.finalizers.unwrap_or_default();
-        let added: Vec<_> =
-            new.finalizers.iter().flatten().filter(|f| !before.contains(f)).map(|f| quote(f)).collect();
+        let added: Vec<_> = new.finalizers.iter().flatten().filter(|f| !before.contains(f)).map(|f| quote(f)).collect();
         if !added.is_empty() {
             let detail = format!(
                 "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",

@@ -216,7 +216,8 @@ mod tests {
     #[test]
     fn labels_and_subdomains() {
         let check = |wrong: Vec<String>, expected: &[&str]| {
-            let heads: Vec<_> = wrong.iter().map(|w| w.split_whitespace().take(6).collect::<Vec<_>>().join(" ")).collect();
+            let heads: Vec<_> =
+                wrong.iter().map(|w| w.split_whitespace().take(6).collect::<Vec<_>>().join(" ")).collect();
             assert_eq!(heads, expected);
         };
         check(dns_label("web-1"), &[]);

@@ -195,6 +195,10 @@ pub trait Strategy: Sync {
     fn counts_generation(&self) -> bool {
         false
     }
+    /// Whether this change counts, where `counts_generation`: by default any change of the spec.
+    fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
+        new.get("spec") != old.get("spec")
+    }
     /// Whether an update may create the object (Lease, Event and the like).
     fn create_on_update(&self) -> bool {
         false

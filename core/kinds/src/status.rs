@@ -99,7 +99,8 @@ impl Status {
     pub fn invalid(kind: &Kind, name: &str, errors: &ErrorList) -> Self {
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let joined = if let [one] = texts.as_slice() { one.clone() } else { format!("[{}]", texts.join(", ")) };
-        let subject = if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
+        let subject =
+            if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
         let mut status = Self::new(422, "Invalid", format!("{subject} {name:?} is invalid: {joined}"));
         status.group = kind.group.to_owned();
         status.kind = kind.kind.to_owned();

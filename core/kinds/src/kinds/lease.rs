@@ -1,9 +1,14 @@
-//! The `Lease` kind.
+//! Leases: who leads, and which nodes are alive.
 
-#[allow(unused_imports)]
-use crate::columns;
-use crate::row::{Kind, NoStrategy, STATUS_VERBS, STORED_VERBS, Subresource};
-use crate::tree::text;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::columns::{AGE, NAME, age_of, name};
+use crate::field::{ErrorList, FieldError, Path};
+use crate::names;
+use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
+use crate::rules;
+use crate::tree::{int_at, str_at};
 
 /// The row of `Lease`.
 pub static LEASE: Kind = Kind {
@@ -18,8 +23,44 @@ pub static LEASE: Kind = Kind {
     verbs: STORED_VERBS,
     subresources: &[],
     schema: "io.k8s.api.coordination.v1.Lease",
-    strategy: &NoStrategy,
-    columns: columns::NAME_AND_AGE,
-    cells: columns::name_and_age,
+    strategy: &LeaseStrategy,
+    columns: &[NAME, Column::field("Holder", "io.k8s.api.coordination.v1.LeaseSpec.holderIdentity"), AGE],
+    cells: cells,
     selectable: &[],
 };
+
+fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name(o), Value::from(str_at(o, "/spec/holderIdentity")), age_of(o, now)]
+}
+
+struct LeaseStrategy;
+
+impl Strategy for LeaseStrategy {
+    fn validate(&self, object: &Value) -> ErrorList {
+        let spec = Path::new("spec");
+        let mut errors = ErrorList::new();
+        if let Some(seconds) = int_at(object, "/spec/leaseDurationSeconds").filter(|s| *s <= 0) {
+            errors.push(FieldError::invalid(&spec.child("leaseDurationSeconds"), seconds, "must be greater than 0"));
+        }
+        if let Some(count) = int_at(object, "/spec/leaseTransitions") {
+            rules::non_negative(count, &spec.child("leaseTransitions"), &mut errors);
+        }
+        errors
+    }
+
+    fn validate_update(&self, new: &Value, _old: &Value, _update: Update<'_>) -> ErrorList {
+        self.validate(new)
+    }
+
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        names::dns_subdomain(names::stem(name, prefix))
+    }
+
+    fn create_on_update(&self) -> bool {
+        true
+    }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
+}

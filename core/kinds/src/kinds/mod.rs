@@ -14,3 +14,4 @@ pub mod reviews;
 pub mod secret;
 pub mod service;
 pub mod service_account;
+mod workload;

@@ -1,9 +1,7 @@
-//! The `ServiceAccount` kind.
+//! Service accounts.
 
-#[allow(unused_imports)]
 use crate::columns;
-use crate::row::{Kind, NoStrategy, STATUS_VERBS, STORED_VERBS, Subresource};
-use crate::tree::text;
+use crate::row::{Kind, NoStrategy, STORED_VERBS, Subresource};
 
 /// The row of `ServiceAccount`.
 pub static SERVICE_ACCOUNT: Kind = Kind {
@@ -16,7 +14,13 @@ pub static SERVICE_ACCOUNT: Kind = Kind {
     categories: &[],
     namespaced: true,
     verbs: STORED_VERBS,
-    subresources: &[Subresource { name: "token", group_version: Some(("authentication.k8s.io", "v1")), kind: "TokenRequest", schema: "io.k8s.api.authentication.v1.TokenRequest", verbs: &["create"] }],
+    subresources: &[Subresource {
+        name: "token",
+        group_version: Some(("authentication.k8s.io", "v1")),
+        kind: "TokenRequest",
+        schema: "io.k8s.api.authentication.v1.TokenRequest",
+        verbs: &["create"],
+    }],
     schema: "io.k8s.api.core.v1.ServiceAccount",
     strategy: &NoStrategy,
     columns: columns::NAME_AND_AGE,

@@ -100,7 +100,8 @@ fn unescape(value: &str) -> Result<String, String> {
                 Some(next @ ('\\' | ',' | '=')) => plain.push(next),
                 next => return Err(format!("invalid field selector: invalid escape sequence: \\{}", text_of(next))),
             },
-            ',' | '=' => return Err(format!("invalid field selector: unescaped character in value: {c}")),
+            // wire: the character prints as its number.
+            ',' | '=' => return Err(format!("invalid field selector: unescaped character in value: {}", c as u32)),
             _ => plain.push(c),
         }
     }
@@ -125,13 +126,14 @@ mod tests {
         check("a=b,c!=d,,e==f", "a=b,c!=d,e=f");
         check("a=b\\,c\\=d\\\\", "a=b\\,c\\=d\\\\");
         check("a", "invalid selector: 'a'; can't understand 'a'");
-        check("a=b=c", "invalid field selector: unescaped character in value: =");
+        check("a=b=c", "invalid field selector: unescaped character in value: 61");
     }
 
     #[test]
     fn matching() {
         let read = |path: &str| (path == "status.phase").then(|| "Running".to_owned());
-        let check = |query, expected| assert_eq!(FieldSelector::parse(query).unwrap().matches(read), expected, "{query}");
+        let check =
+            |query, expected| assert_eq!(FieldSelector::parse(query).unwrap().matches(read), expected, "{query}");
         check("", true);
         check("status.phase=Running", true);
         check("status.phase!=Running", false);

@@ -95,7 +95,7 @@ impl LabelSelector {
         let mut requirements = Vec::new();
         for (key, value) in map_at(selector, "/matchLabels") {
             let values = BTreeSet::from([value.as_str().unwrap_or_default().to_owned()]);
-            requirements.push(Requirement { key: key.clone(), operator: Operator::In, values });
+            requirements.push(Requirement { key: key.clone(), operator: Operator::Equals, values });
         }
         for expression in list_at(selector, "/matchExpressions") {
             let operator = match str_at(expression, "/operator") {
@@ -177,19 +177,67 @@ impl fmt::Display for LabelSelector {
     }
 }
 
-/// A `metav1.LabelSelector` as tables print it: `<none>` where it is empty, `a=b,c in (d,e)` else.
+/// A `metav1.LabelSelector` as tables and the scale subresource print it: `a=b,c in (d,e)`.
 pub fn describe(selector: &Value) -> String {
-    match LabelSelector::from_value(selector) {
-        Ok(found) if found.requirements.is_empty() => "<none>".to_owned(),
-        Ok(mut found) => {
-            let labels: BTreeSet<&String> = map_at(selector, "/matchLabels").map(|(key, _)| key).collect();
-            for r in &mut found.requirements {
-                if r.operator == Operator::In && r.values.len() == 1 && labels.contains(&r.key) {
-                    r.operator = Operator::Equals;
-                }
-            }
-            found.to_string()
-        }
-        Err(_) => "<error>".to_owned(),
+    LabelSelector::from_value(selector).map_or_else(|_| "<invalid>".to_owned(), |selector| selector.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn labels(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect()
+    }
+
+    #[test]
+    fn queries_parse_and_print() {
+        let check = |query: &str, expected: &str| {
+            assert_eq!(LabelSelector::parse(query).map_or_else(|e| e, |s| s.to_string()), expected, "{query}");
+        };
+        check("", "");
+        check("a=b,c==d", "a=b,c=d");
+        check("x in (b, a),!y,z", "x in (a,b),!y,z");
+        check("x notin (a),b!=c", "b!=c,x notin (a)");
+        check("x>1,y<2", "x>1,y<2");
+        check("a=", "a=");
+        check("a b", "unable to parse requirement: found 'b', expected: in, notin, =, ==, !=, gt, lt");
+        check("a in b", "unable to parse requirement: found 'b' expected: '('");
+        check("a,", "found '', expected: identifier after ','");
+    }
+
+    #[test]
+    fn matching() {
+        let have = labels(&[("app", "web"), ("n", "5")]);
+        let check =
+            |query, expected| assert_eq!(LabelSelector::parse(query).unwrap().matches(&have), expected, "{query}");
+        check("app=web", true);
+        check("app!=web", false);
+        check("other!=web", true);
+        check("app in (a,web)", true);
+        check("app notin (a,web)", false);
+        check("other notin (a)", true);
+        check("app,!other", true);
+        check("n>4,n<6", true);
+        check("n>5", false);
+        check("app>1", false);
+    }
+
+    #[test]
+    fn objects_match_as_queries_do() {
+        let check = |selector: Value, expected: bool, printed: &str| {
+            let parsed = LabelSelector::from_value(&selector).unwrap();
+            assert_eq!(parsed.matches(&labels(&[("a", "b")])), expected);
+            assert_eq!(describe(&selector), printed);
+        };
+        check(json!(null), false, "");
+        check(json!({}), true, "");
+        check(json!({"matchLabels": {"a": "b"}}), true, "a=b");
+        check(json!({"matchExpressions": [{"key": "a", "operator": "In", "values": ["c", "b"]}]}), true, "a in (b,c)");
+        check(json!({"matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}), false, "!a");
+        let wrong = json!({"matchExpressions": [{"key": "a", "operator": "In"}]});
+        assert!(LabelSelector::from_value(&wrong).is_err());
     }
 }

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 
 use super::label::{Operator, Requirement};
+use crate::field::quote;
 
 /// Parses a query into its terms, in the order written.
 pub(super) fn parse(query: &str) -> Result<Vec<Requirement>, String> {
     let mut parser = Parser { tokens: tokens(query), at: 0 };
-    parser.all().map_err(|why| format!("unable to parse requirement: {why}"))
+    parser.all()
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -66,15 +67,21 @@ impl Parser {
         loop {
             match self.peek() {
                 Token::Word(_) | Token::Symbol("!") => {
-                    found.push(self.term()?);
+                    let term = self.term().map_err(|why| format!("unable to parse requirement: {why}"))?;
+                    found.push(term);
                     match self.next() {
                         Token::End => return Ok(found),
                         Token::Symbol(",") => {
                             if !matches!(self.peek(), Token::Word(_) | Token::Symbol("!")) {
-                                return Err(format!("found '{}', expected: identifier after ','", Self::text(self.peek())));
+                                return Err(format!(
+                                    "found '{}', expected: identifier after ','",
+                                    Self::text(self.peek())
+                                ));
                             }
                         }
-                        other => return Err(format!("found '{}', expected: ',' or 'end of string'", Self::text(&other))),
+                        other => {
+                            return Err(format!("found '{}', expected: ',' or 'end of string'", Self::text(&other)));
+                        }
                     }
                 }
                 Token::End => return Ok(found),
@@ -91,7 +98,7 @@ impl Parser {
             self.next();
         }
         let key = match self.next() {
-            Token::Word(word) if absent || !matches!(word.as_str(), "in" | "notin") || self.ends_term() => word,
+            Token::Word(word) => word,
             other => return Err(format!("found '{}', expected: identifier", Self::text(&other))),
         };
         if absent {
@@ -162,26 +169,28 @@ impl Parser {
                     }
                     return Ok(values);
                 }
-                other => return Err(format!("found '{}', expected: ',', or identifier", Self::text(&other))),
+                other => return Err(format!("found '{}', expected: ',', ')' or identifier", Self::text(&other))),
             }
         }
     }
 }
 
 fn requirement(key: String, operator: Operator, values: Vec<String>) -> Result<Requirement, String> {
-    for wrong in crate::names::qualified_name(&key) {
-        return Err(format!("key: Invalid value: {key:?}: {wrong}"));
+    if let Some(wrong) = crate::names::qualified_name(&key).first() {
+        // wire: the place of a bad key prints so.
+        return Err(format!("<nil>: Invalid value: {}: {wrong}", quote(&key)));
     }
     if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
         for value in &values {
             if value.parse::<i64>().is_err() {
-                return Err(format!("values[0]: Invalid value: {value:?}: for 'Gt', 'Lt' operators, the value must be an integer"));
+                let detail = "for 'Gt', 'Lt' operators, the value must be an integer";
+                return Err(format!("values[0]: Invalid value: {}: {detail}", quote(value)));
             }
         }
     }
-    for value in &values {
-        for wrong in crate::names::label_value(value) {
-            return Err(format!("values[0][{key}]: Invalid value: {value:?}: {wrong}"));
+    for (at, value) in values.iter().enumerate() {
+        if let Some(wrong) = crate::names::label_value(value).first() {
+            return Err(format!("values[{at}][{key}]: Invalid value: {}: {wrong}", quote(value)));
         }
     }
     Ok(Requirement { key, operator, values: values.into_iter().collect::<BTreeSet<_>>() })

@@ -1,0 +1,255 @@
+//! What a pod gets where its author said nothing. Templates get the same, except what only a pod itself gets.
+
+use serde_json::{Map, Value, json};
+
+use crate::quantity::Quantity;
+use crate::tree::{child, child_or_new, children, set_default};
+
+const FILE_MODE: i64 = 0o644;
+
+/// Fills in a Pod.
+pub fn pod(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    set_default(spec, "enableServiceLinks", true);
+    let host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false);
+    for list in ["initContainers", "containers"] {
+        for container in children(spec, list) {
+            request_limits(container);
+            if host_network {
+                publish_ports(container);
+            }
+        }
+    }
+    pod_spec(spec);
+}
+
+/// Fills in a pod template.
+pub fn template(template: &mut Map<String, Value>) {
+    if let Some(spec) = child(template, "spec") {
+        pod_spec(spec);
+    }
+}
+
+fn pod_spec(spec: &mut Map<String, Value>) {
+    set_default(spec, "terminationGracePeriodSeconds", 30);
+    set_default(spec, "dnsPolicy", "ClusterFirst");
+    set_default(spec, "restartPolicy", "Always");
+    set_default(spec, "schedulerName", "default-scheduler");
+    set_default(spec, "securityContext", json!({}));
+    same_account(spec);
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in children(spec, list) {
+            self::container(container);
+        }
+    }
+    for volume in children(spec, "volumes") {
+        self::volume(volume);
+    }
+    round_to_milli(spec, "overhead");
+    if let Some(resources) = child(spec, "resources") {
+        round_to_milli(resources, "limits");
+        round_to_milli(resources, "requests");
+    }
+}
+
+/// `serviceAccount` is the old name of `serviceAccountName`: both say the same.
+fn same_account(spec: &mut Map<String, Value>) {
+    let name = ["serviceAccountName", "serviceAccount"]
+        .iter()
+        .find_map(|field| spec.get(*field).and_then(Value::as_str).filter(|name| !name.is_empty()))
+        .map(str::to_owned);
+    if let Some(name) = name {
+        spec.insert("serviceAccountName".to_owned(), Value::from(name.as_str()));
+        spec.insert("serviceAccount".to_owned(), Value::from(name));
+    }
+}
+
+/// What is limited and not requested is requested up to the limit.
+fn request_limits(container: &mut Map<String, Value>) {
+    let Some(resources) = child(container, "resources") else { return };
+    let Some(Value::Object(limits)) = resources.get("limits").cloned() else { return };
+    if limits.is_empty() {
+        return;
+    }
+    let requests = child_or_new(resources, "requests");
+    for (name, limit) in limits {
+        set_default(requests, &name, limit);
+    }
+}
+
+fn publish_ports(container: &mut Map<String, Value>) {
+    for port in children(container, "ports") {
+        let number = port.get("containerPort").cloned().unwrap_or(Value::Null);
+        if port.get("hostPort").and_then(Value::as_i64).unwrap_or(0) == 0 {
+            port.insert("hostPort".to_owned(), number);
+        }
+    }
+}
+
+fn container(container: &mut Map<String, Value>) {
+    let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
+    let policy = pull_policy(image);
+    set_default(container, "imagePullPolicy", policy);
+    set_default(container, "terminationMessagePath", "/dev/termination-log");
+    set_default(container, "terminationMessagePolicy", "File");
+    set_default(container, "resources", json!({}));
+    if let Some(resources) = child(container, "resources") {
+        round_to_milli(resources, "limits");
+        round_to_milli(resources, "requests");
+    }
+    for port in children(container, "ports") {
+        set_default(port, "protocol", "TCP");
+    }
+    for variable in children(container, "env") {
+        if let Some(source) = child(variable, "valueFrom") {
+            field_sources(source);
+            if let Some(file) = child(source, "fileKeyRef") {
+                set_default(file, "optional", false);
+            }
+        }
+    }
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if let Some(probe) = child(container, probe) {
+            self::probe(probe);
+        }
+    }
+    if let Some(lifecycle) = child(container, "lifecycle") {
+        for hook in ["postStart", "preStop"] {
+            if let Some(handler) = child(lifecycle, hook) {
+                http_get(handler);
+            }
+        }
+    }
+}
+
+/// `Always` for an image whose tag may move, `IfNotPresent` for any other.
+pub fn pull_policy(image: &str) -> &'static str {
+    let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
+    let last = name.rsplit('/').next().unwrap_or(name);
+    match last.split_once(':') {
+        Some((_, "latest")) => "Always",
+        None if !digest => "Always",
+        _ => "IfNotPresent",
+    }
+}
+
+fn field_sources(source: &mut Map<String, Value>) {
+    if let Some(field) = child(source, "fieldRef") {
+        set_default(field, "apiVersion", "v1");
+    }
+    if let Some(resource) = child(source, "resourceFieldRef") {
+        set_default(resource, "divisor", "0");
+    }
+}
+
+fn probe(probe: &mut Map<String, Value>) {
+    let counts = [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)];
+    for (field, value) in counts {
+        if probe.get(field).and_then(Value::as_i64).unwrap_or(0) == 0 {
+            probe.insert(field.to_owned(), Value::from(value));
+        }
+    }
+    http_get(probe);
+    if let Some(grpc) = child(probe, "grpc") {
+        set_default(grpc, "service", "");
+    }
+}
+
+fn http_get(handler: &mut Map<String, Value>) {
+    let Some(get) = child(handler, "httpGet") else { return };
+    for (field, value) in [("path", "/"), ("scheme", "HTTP")] {
+        if get.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
+            get.insert(field.to_owned(), Value::from(value));
+        }
+    }
+}
+
+fn volume(volume: &mut Map<String, Value>) {
+    if !volume.iter().any(|(field, value)| field != "name" && !value.is_null()) {
+        volume.insert("emptyDir".to_owned(), json!({}));
+    }
+    for source in ["secret", "configMap", "downwardAPI", "projected"] {
+        if let Some(source) = child(volume, source) {
+            set_default(source, "defaultMode", FILE_MODE);
+        }
+    }
+    if let Some(path) = child(volume, "hostPath") {
+        set_default(path, "type", "");
+    }
+    if let Some(downward) = child(volume, "downwardAPI") {
+        children(downward, "items").for_each(field_sources);
+    }
+    if let Some(projected) = child(volume, "projected") {
+        children(projected, "sources").for_each(projection);
+    }
+    if let Some(image) = child(volume, "image") {
+        let reference = image.get("reference").and_then(Value::as_str).unwrap_or_default();
+        let policy = pull_policy(reference);
+        set_default(image, "pullPolicy", policy);
+    }
+    if let Some(claim) = child(volume, "ephemeral").and_then(|e| child(e, "volumeClaimTemplate")) {
+        if let Some(spec) = child(claim, "spec") {
+            set_default(spec, "volumeMode", "Filesystem");
+        }
+    }
+    if let Some(iscsi) = child(volume, "iscsi") {
+        set_default(iscsi, "iscsiInterface", "default");
+    }
+}
+
+fn projection(source: &mut Map<String, Value>) {
+    if let Some(token) = child(source, "serviceAccountToken") {
+        set_default(token, "expirationSeconds", 3600);
+    }
+    if let Some(downward) = child(source, "downwardAPI") {
+        children(downward, "items").for_each(field_sources);
+    }
+}
+
+/// Rounds the quantities of a resource list up to thousandths, the finest that is kept.
+pub fn round_to_milli(map: &mut Map<String, Value>, field: &str) {
+    let Some(list) = child(map, field) else { return };
+    for quantity in list.values_mut() {
+        let exact = quantity.as_str().and_then(|text| Quantity::parse(text).ok());
+        if let Some(rounded) = exact.map(|exact| exact.rounded_to_milli()) {
+            *quantity = Value::from(rounded.to_string());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_that_may_move_are_always_pulled() {
+        let check = |image, expected| assert_eq!(pull_policy(image), expected, "{image}");
+        check("web", "Always");
+        check("web:latest", "Always");
+        check("web:1", "IfNotPresent");
+        check("host:5000/web", "Always");
+        check("host:5000/web:1", "IfNotPresent");
+        check("web@sha256:aa", "IfNotPresent");
+        check("web:latest@sha256:aa", "Always");
+    }
+
+    #[test]
+    fn a_pod_requests_what_it_limits_and_a_template_does_not() {
+        let spec =
+            json!({"containers": [{"name": "a", "image": "b:1", "resources": {"limits": {"cpu": "0.1234567"}}}]});
+        let mut object = json!({ "spec": spec });
+        pod(&mut object);
+        assert_eq!(object["spec"]["containers"][0]["resources"]["requests"]["cpu"], "124m");
+        let mut object = json!({ "spec": spec });
+        template(object.as_object_mut().unwrap());
+        assert_eq!(object["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "124m"}}));
+    }
+
+    #[test]
+    fn ports_of_a_pod_on_the_host_network_are_host_ports() {
+        let mut object = json!({"spec": {"hostNetwork": true, "containers": [{"ports": [{"containerPort": 8}]}]}});
+        pod(&mut object);
+        let port = &object["spec"]["containers"][0]["ports"][0];
+        assert_eq!(*port, json!({"containerPort": 8, "hostPort": 8, "protocol": "TCP"}));
+    }
+}

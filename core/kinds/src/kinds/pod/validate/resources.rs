@@ -1,0 +1,137 @@
+//! Requests and limits.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+
+use super::Scope;
+use crate::field::{ErrorList, FieldError, Path};
+use crate::names;
+use crate::quantity::Quantity;
+use crate::rules::NON_NEGATIVE;
+
+const HUGE: &str = "hugepages-";
+const COMPUTE: &[&str] = &["cpu", "memory", "ephemeral-storage"];
+/// Resources of quotas: known, but not to containers.
+const COUNTED: &[&str] = &[
+    "storage",
+    "requests.cpu",
+    "requests.memory",
+    "requests.storage",
+    "requests.ephemeral-storage",
+    "limits.cpu",
+    "limits.memory",
+    "limits.ephemeral-storage",
+    "pods",
+    "services",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "configmaps",
+    "persistentvolumeclaims",
+    "services.nodeports",
+    "services.loadbalancers",
+];
+
+type List = BTreeMap<String, Text>;
+
+/// Checks what a container asks for.
+pub fn check(resources: &ResourceRequirements, scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
+    check_lists(resources, true, path, errors);
+    let claims = scope.spec.resource_claims.as_deref().unwrap_or_default();
+    for (at, claim) in resources.claims.iter().flatten().enumerate() {
+        let path = path.child("claims").index(at);
+        if claim.name.is_empty() {
+            errors.push(FieldError::required(&path, ""));
+        } else if !claims.iter().any(|c| c.name == claim.name) {
+            let empty = if claims.is_empty() { " which is empty" } else { "" };
+            let mut error = FieldError::not_found(&path, claim.name.as_str());
+            error.message.push_str(&format!(": must be one of the names in pod.spec.resourceClaims{empty}"));
+            errors.push(error);
+        }
+    }
+}
+
+/// Checks what a whole pod asks for.
+pub fn check_pod(resources: &ResourceRequirements, path: &Path, errors: &mut ErrorList) {
+    check_lists(resources, false, path, errors);
+}
+
+fn check_lists(resources: &ResourceRequirements, container: bool, path: &Path, errors: &mut ErrorList) {
+    let empty = List::new();
+    let limits = resources.limits.as_ref().unwrap_or(&empty);
+    let requests = resources.requests.as_ref().unwrap_or(&empty);
+    let (limits_path, requests_path) = (path.child("limits"), path.child("requests"));
+    check_list(limits, container, &limits_path, errors);
+    let mut overcommitted = false;
+    for (name, request) in requests {
+        check_one(name, request, container, &requests_path, errors);
+        let Ok(request) = Quantity::parse(&request.0) else { continue };
+        match limits.get(name).and_then(|limit| Quantity::parse(&limit.0).ok()) {
+            Some(limit) if !may_overcommit(name) && request != limit => {
+                let detail = format!("must be equal to {name} limit of {limit}");
+                errors.push(FieldError::invalid(&requests_path, request.to_string(), detail));
+            }
+            Some(limit) if request > limit => {
+                let detail = format!("must be less than or equal to {name} limit of {limit}");
+                errors.push(FieldError::invalid(&requests_path, request.to_string(), detail));
+            }
+            Some(_) => {}
+            None => overcommitted |= !may_overcommit(name),
+        }
+    }
+    if overcommitted {
+        errors.push(FieldError::required(&limits_path, "Limit must be set for non overcommitable resources"));
+    }
+    let any = |test: fn(&str) -> bool| limits.keys().chain(requests.keys()).any(|name| test(name));
+    if any(|name| name.starts_with(HUGE)) && !any(|name| matches!(name, "cpu" | "memory")) {
+        errors.push(FieldError::forbidden(path, "HugePages require cpu or memory"));
+    }
+}
+
+/// Whether more may be requested than there is: of what is native, but not of huge pages.
+fn may_overcommit(name: &str) -> bool {
+    let native = !name.contains('/') || name.contains("kubernetes.io/");
+    native && !name.starts_with(HUGE)
+}
+
+fn check_list(list: &List, container: bool, path: &Path, errors: &mut ErrorList) {
+    for (name, quantity) in list {
+        check_one(name, quantity, container, path, errors);
+    }
+}
+
+fn check_one(name: &str, quantity: &Text, container: bool, path: &Path, errors: &mut ErrorList) {
+    let path = path.key(name);
+    check_name(name, container, &path, errors);
+    let Ok(amount) = Quantity::parse(&quantity.0) else { return };
+    if amount.sign() < 0 {
+        errors.push(FieldError::invalid(&path, amount.to_string(), NON_NEGATIVE));
+    } else if name.contains('/') && !amount.is_whole() {
+        errors.push(FieldError::invalid(&path, amount.to_string(), "must be an integer"));
+    }
+    if let Some(page) = name.strip_prefix(HUGE).and_then(|size| Quantity::parse(size).ok()) {
+        let whole = page.value() > 0 && amount.is_whole() && amount.value() % page.value() == 0;
+        if !whole || amount.sign() < 0 {
+            let detail = format!("{amount} is not positive integer multiple of {name}");
+            errors.push(FieldError::invalid(&path, amount.to_string(), detail));
+        }
+    }
+}
+
+fn check_name(name: &str, container: bool, path: &Path, errors: &mut ErrorList) {
+    let wrong = names::qualified_name(name);
+    let valid = wrong.is_empty();
+    errors.extend(FieldError::each(path, name, wrong));
+    if name.contains('/') {
+        return;
+    }
+    let known = COMPUTE.contains(&name) || name.starts_with(HUGE);
+    if valid && !known && !COUNTED.contains(&name) {
+        errors.push(FieldError::invalid(path, name, "must be a standard resource type or fully qualified"));
+    }
+    if container && !known {
+        errors.push(FieldError::invalid(path, name, "must be a standard resource for containers"));
+    }
+}

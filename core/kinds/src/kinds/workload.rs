@@ -1,0 +1,103 @@
+//! What Deployment and ReplicaSet share: a template, a selector, counts in the status, and columns.
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use serde_json::Value;
+
+use crate::field::{ErrorList, FieldError, Path};
+use crate::kinds::pod;
+use crate::row::Column;
+use crate::rules::{self, non_negative};
+use crate::selector;
+use crate::tree::{list_at, str_at};
+
+/// The wide column of container names.
+pub const CONTAINERS: Column = Column::text("Containers", "Names of each container in the template.").wide();
+/// The wide column of images.
+pub const IMAGES: Column = Column::text("Images", "Images referenced by each container in the template.").wide();
+
+/// The wide cells: container names, images, selector.
+pub fn wide_cells(object: &Value) -> [Value; 3] {
+    let containers = list_at(object, "/spec/template/spec/containers");
+    let join = |field| containers.iter().map(|c| str_at(c, field)).collect::<Vec<_>>().join(",");
+    let selector = object.pointer("/spec/selector").map_or_else(String::new, selector::describe);
+    [Value::from(join("/name")), Value::from(join("/image")), Value::from(selector)]
+}
+
+/// Checks the selector and the template that it must match. `raw` is the selector as written.
+pub fn check_selector_and_template(
+    selector: Option<&LabelSelector>,
+    template: &PodTemplateSpec,
+    object: &Value,
+    errors: &mut ErrorList,
+) {
+    let spec = Path::new("spec");
+    let path = spec.child("selector");
+    let raw = object.pointer("/spec/selector").unwrap_or(&Value::Null);
+    match selector {
+        None => errors.push(FieldError::required(&path, "")),
+        Some(selector) => {
+            rules::label_selector(selector, &path, errors);
+            if selector.match_labels.is_none() && selector.match_expressions.is_none() {
+                errors.push(FieldError::invalid_shown(&path, "{}", "empty selector is invalid for deployment"));
+            }
+        }
+    }
+    let Some(parsed) = selector::LabelSelector::from_value(raw).ok().filter(|_| is_valid(selector)) else {
+        errors.push(FieldError::invalid_shown(&path, &rules::show_selector(raw), "invalid label selector"));
+        return;
+    };
+    let path = spec.child("template");
+    let labels = template.metadata.as_ref().and_then(|m| m.labels.clone()).unwrap_or_default();
+    if !parsed.is_everything() && !parsed.matches(&labels) {
+        let shown = object.pointer("/spec/template/metadata/labels").cloned().unwrap_or(Value::Null);
+        let detail = "`selector` does not match template `labels`";
+        errors.push(FieldError::invalid(&path.child("metadata").child("labels"), shown, detail));
+    }
+    pod::check_template(template, &path, errors);
+    let spec = path.child("spec");
+    let pod = template.spec.as_ref();
+    let restart = pod.and_then(|s| s.restart_policy.as_deref()).unwrap_or("Always");
+    rules::one_of(restart, &["Always"], &spec.child("restartPolicy"), errors);
+    if pod.is_some_and(|s| s.active_deadline_seconds.is_some()) {
+        let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
+        errors.push(FieldError::forbidden(&spec.child("activeDeadlineSeconds"), detail));
+    }
+}
+
+fn is_valid(selector: Option<&LabelSelector>) -> bool {
+    let mut errors = ErrorList::new();
+    if let Some(selector) = selector {
+        rules::label_selector(selector, &Path::default(), &mut errors);
+    }
+    errors.is_empty()
+}
+
+/// Checks that a selector has not changed.
+pub fn check_same_selector(new: &Value, old: &Value, errors: &mut ErrorList) {
+    let (new, old) = (new.pointer("/spec/selector"), old.pointer("/spec/selector"));
+    if new != old {
+        let shown = rules::show_selector(new.unwrap_or(&Value::Null));
+        errors.push(FieldError::invalid_shown(&Path::new("spec").child("selector"), &shown, rules::IMMUTABLE));
+    }
+}
+
+/// Checks the counts of a status: none below zero, those in `parts` not above `replicas`, available not above ready.
+pub fn check_counts(object: &Value, counts: &[&str], parts: &[&str], errors: &mut ErrorList) {
+    let path = Path::new("status");
+    let count = |field: &str| object.get("status").and_then(|s| s.get(field)).and_then(Value::as_i64).unwrap_or(0);
+    for field in counts {
+        non_negative(count(field), &path.child(field), errors);
+    }
+    for field in parts {
+        if count(field) > count("replicas") {
+            let detail = "cannot be greater than status.replicas";
+            errors.push(FieldError::invalid(&path.child(field), count(field), detail));
+        }
+    }
+    if count("availableReplicas") > count("readyReplicas") {
+        let available = count("availableReplicas");
+        let detail = "cannot be greater than readyReplicas";
+        errors.push(FieldError::invalid(&path.child("availableReplicas"), available, detail));
+    }
+}
