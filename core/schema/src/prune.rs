@@ -41,8 +41,13 @@ fn normalise_fields(schema: &Schema, id: TypeId, fields: &mut Map<String, Value>
     for (name, field) in &ty.fields {
         if let Some(value) = fields.get_mut(name) {
             normalise(schema, &field.shape, value);
-            if field.zero == Zero::Drop && is_zero(&field.shape, value) {
-                fields.remove(name);
+            match &field.zero {
+                Zero::Drop if is_zero(&field.shape, value) => {
+                    fields.remove(name);
+                }
+                // An empty list and none are the same once stored.
+                Zero::Always(Value::Null) if is_zero(&field.shape, value) => *value = Value::Null,
+                _ => {}
             }
         } else if let Zero::Always(zero) = &field.zero {
             let mut value = zero.clone();

@@ -89,10 +89,6 @@ fn index(step: &str, length: usize) -> Option<usize> {
 }
 
 fn put(document: &mut Value, path: &str, value: Value, insert: bool) -> Option<()> {
-    if path.is_empty() {
-        *document = value;
-        return Some(());
-    }
     let (holder, step) = holder(document, path)?;
     match holder {
         Value::Object(fields) => {
@@ -182,6 +178,7 @@ mod tests {
             json!({"op": "test", "path": "/a/b", "value": 2}),
             json!({"op": "remove", "path": "/a/c"}),
             json!({"op": "remove", "path": ""}),
+            json!({"op": "replace", "path": "", "value": {}}),
             json!({"op": "add", "path": "/x/y", "value": 1}),
             json!({"op": "add", "path": "/l/7", "value": 1}),
             json!({"op": "remove", "path": "/l/foo"}),

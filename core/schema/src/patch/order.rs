@@ -3,23 +3,24 @@
 
 use serde_json::Value;
 
+use super::strategic::PATCH;
 use super::{PatchError, go_print};
 
-/// Orders `merged`. `original` is the list before the patch, `named` the patch's own elements, `wanted` the order.
-pub(super) fn arrange(
-    merged: Vec<Value>,
-    original: &[Value],
-    named: &[Value],
-    wanted: &[Value],
-    key: &str,
-) -> Result<Vec<Value>, PatchError> {
-    let place = |list: &[Value], item: &Value| list.iter().position(|other| same(other, item, key));
-    let places: Option<Vec<usize>> = named.iter().map(|item| place(wanted, item)).collect();
-    if !places.is_some_and(|places| places.is_sorted()) {
-        let (named, wanted) = (go_print(&Value::from(named)), go_print(&Value::from(wanted)));
-        let text = format!("The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{wanted}\n");
-        return Err(PatchError::unexplained(text));
+/// The elements that a patch names must come in the order that it wants.
+pub(super) fn refuse_contradiction(named: &[Value], wanted: &[Value], key: &str) -> Result<(), PatchError> {
+    let kept = named.iter().filter(|item| item.get(PATCH).is_none());
+    let places: Option<Vec<usize>> = kept.map(|item| place(wanted, item, key)).collect();
+    if places.is_some_and(|places| places.is_sorted()) {
+        return Ok(());
     }
+    let (named, wanted) = (go_print(&Value::from(named)), go_print(&Value::from(wanted)));
+    let text = format!("The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{wanted}\n");
+    Err(PatchError::unexplained(text))
+}
+
+/// Orders `merged` as `wanted`; `original` says where elements that `wanted` does not have belong among the others.
+pub(super) fn arrange(merged: Vec<Value>, original: &[Value], wanted: &[Value], key: &str) -> Vec<Value> {
+    let place = |list: &[Value], item: &Value| place(list, item, key);
     let (mut ordered, unknown): (Vec<Value>, Vec<Value>) =
         merged.into_iter().partition(|item| place(wanted, item).is_some());
     ordered.sort_by_key(|item| place(wanted, item));
@@ -34,7 +35,11 @@ pub(super) fn arrange(
         result.push(item);
     }
     result.extend(unknown);
-    Ok(result)
+    result
+}
+
+fn place(list: &[Value], item: &Value, key: &str) -> Option<usize> {
+    list.iter().position(|other| same(other, item, key))
 }
 
 fn same(a: &Value, b: &Value, key: &str) -> bool {

@@ -40,7 +40,6 @@ impl<'a> Merger<'a> {
     ) -> Merged<Map<String, Value>> {
         match patch.get(PATCH) {
             None => {}
-            Some(Value::String(word)) if word == "merge" => {}
             Some(Value::String(word)) if word == "delete" => return Ok(Map::new()),
             Some(Value::String(word)) if word == "replace" => {
                 return Ok(patch
@@ -54,6 +53,11 @@ impl<'a> Merger<'a> {
         if let Some(keys) = patch.get(RETAIN_KEYS) {
             retain(&mut original, keys, patch)?;
         }
+        for (key, wanted) in patch {
+            if let Some(name) = key.strip_prefix(SET_ELEMENT_ORDER) {
+                self.refuse_wrong_order(shape, &original, name, wanted, patch)?;
+            }
+        }
         for (key, change) in patch {
             if key == PATCH || key == RETAIN_KEYS {
                 continue;
@@ -61,7 +65,7 @@ impl<'a> Merger<'a> {
             if let Some(name) = key.strip_prefix(DELETE_FROM_LIST) {
                 delete_from_list(&mut original, name, change)?;
             } else if let Some(name) = key.strip_prefix(SET_ELEMENT_ORDER) {
-                if !patch.contains_key(name) && original.contains_key(name) {
+                if !patch.contains_key(name) {
                     self.list_field(shape, &mut original, name, &[], patch)?;
                 }
             } else {
@@ -107,14 +111,7 @@ impl<'a> Merger<'a> {
         patch: &Map<String, Value>,
     ) -> Merged<()> {
         let rule = self.declared(shape, name).map(|f| &f.patch).cloned().unwrap_or_default();
-        let wanted = match patch.get(&format!("{SET_ELEMENT_ORDER}{name}")) {
-            None => None,
-            Some(Value::Array(wanted)) => Some(wanted.as_slice()),
-            Some(other) => {
-                let text = format!("expected a []interface {{}}, but received a {}", go_type(other));
-                return Err(PatchError::unexplained(text));
-            }
-        };
+        let wanted = patch.get(&format!("{SET_ELEMENT_ORDER}{name}")).and_then(Value::as_array).map(Vec::as_slice);
         let Some(Value::Array(existing)) = original.get_mut(name) else { return Ok(()) };
         let existing = std::mem::take(existing);
         let merged = if rule.merge {
@@ -148,8 +145,11 @@ impl<'a> Merger<'a> {
         let mut merged = original.clone();
         let mut named = Vec::new();
         if maps && !key.is_empty() {
+            if items.iter().any(|item| item[PATCH] == "merge") {
+                return Err(PatchError::unexplained("merging lists cannot yet be specified in the patch"));
+            }
             if items.iter().any(|item| item[PATCH] == "replace") {
-                return Ok(items.iter().filter(|item| item[PATCH] != "replace").cloned().collect());
+                return Ok(items.iter().filter(|item| item.get(PATCH).is_none()).cloned().collect());
             }
             for item in items {
                 self.element(element, &mut merged, item, key, &mut named)?;
@@ -163,10 +163,11 @@ impl<'a> Merger<'a> {
                 named.push(item.clone());
             }
         }
-        match wanted {
-            Some(wanted) => order::arrange(merged, &original, &named, wanted, key),
-            None => Ok(merged),
-        }
+        // Without a wanted order the patch's own is meant. With one, upstream looks places up in the list as it is
+        // after removals and additions, cut to its old length.
+        let Some(wanted) = wanted else { return Ok(order::arrange(merged, &original, &named, key)) };
+        let places = merged[..merged.len().min(original.len())].to_vec();
+        Ok(order::arrange(merged, &places, wanted, key))
     }
 
     fn element(
@@ -187,8 +188,8 @@ impl<'a> Merger<'a> {
                 merged.retain(|existing| existing.get(key) != Some(identity));
                 return Ok(());
             }
-            Some(word) if word != "merge" => return Err(unknown_directive(changes)),
-            _ => {}
+            Some(_) => return Err(unknown_directive(changes)),
+            None => {}
         }
         named.push(item.clone());
         match merged.iter_mut().find(|existing| existing.get(key) == Some(identity)) {
@@ -196,9 +197,35 @@ impl<'a> Merger<'a> {
                 let taken = std::mem::take(existing);
                 *existing = self.map(shape, taken, changes)?;
             }
-            _ => merged.push(without_directives(item)),
+            _ => merged.push(item.clone()),
         }
         Ok(())
+    }
+
+    /// `$setElementOrder/NAME` must be a list that the patch's own list does not contradict.
+    fn refuse_wrong_order(
+        &self,
+        shape: Option<&'a Shape>,
+        original: &Map<String, Value>,
+        name: &str,
+        wanted: &Value,
+        patch: &Map<String, Value>,
+    ) -> Merged<()> {
+        let Value::Array(wanted) = wanted else { return Err(not_a_list(wanted)) };
+        let items = match patch.get(name) {
+            None => return Ok(()),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(not_a_list(other)),
+        };
+        if items.is_empty() && original.get(name).and_then(Value::as_array).is_none_or(Vec::is_empty) {
+            return Err(PatchError::unexplained("no elements in any of the given slices"));
+        }
+        let key = self.declared(shape, name).map_or("", |field| field.patch.key.as_str());
+        if let Some(other) = items.iter().find(|item| !key.is_empty() && !item.is_object()) {
+            let text = format!("expected a map[string]interface {{}}, but received a {}", go_type(other));
+            return Err(PatchError::unexplained(text));
+        }
+        order::refuse_contradiction(items, wanted, key)
     }
 
     fn declared(&self, shape: Option<&Shape>, key: &str) -> Option<&'a Field> {
@@ -224,6 +251,11 @@ fn unknown_directive(patch: &Map<String, Value>) -> PatchError {
     };
     let whole = go_print(&Value::Object(patch.clone()));
     PatchError::unexplained(format!("unknown patch type: {word} in map: {whole}"))
+}
+
+fn not_a_list(value: &Value) -> PatchError {
+    let got = if value.is_null() { "%!s(<nil>)" } else { go_type(value) };
+    PatchError::unexplained(format!("expected a []interface {{}}, but received a {got}"))
 }
 
 /// Go's type of a decoded JSON value.
@@ -257,8 +289,7 @@ fn retain(original: &mut Map<String, Value>, keys: &Value, patch: &Map<String, V
 fn delete_from_list(original: &mut Map<String, Value>, name: &str, change: &Value) -> Merged<()> {
     let Some(Value::Array(items)) = original.get_mut(name) else { return Ok(()) };
     let Value::Array(unwanted) = change else {
-        let text = format!("expected a []interface {{}}, but received a {}", go_type(change));
-        return Err(PatchError::unexplained(text));
+        return Err(not_a_list(change));
     };
     items.retain(|item| !unwanted.contains(item));
     Ok(())
@@ -275,10 +306,7 @@ fn without_directives(value: &Value) -> Value {
                 .collect(),
         ),
         Value::Array(items) => {
-            let kept = items
-                .iter()
-                .filter(|item| !matches!(item.get(PATCH), Some(word) if word == "delete" || word == "replace"));
-            Value::Array(kept.map(without_directives).collect())
+            Value::Array(items.iter().filter(|item| item.get(PATCH).is_none()).map(without_directives).collect())
         }
         scalar => scalar.clone(),
     }

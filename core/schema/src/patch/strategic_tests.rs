@@ -31,7 +31,7 @@ fn containers(items: Value) -> Value {
 fn elements_are_merged_by_key() {
     check(
         containers(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "1", "command": ["x"]}])),
-        containers(json!([{"name": "b", "image": "2", "command": ["y"]}, {"name": "c", "image": null}])),
+        containers(json!([{"name": "b", "image": "2", "command": ["y"]}, {"name": "c"}])),
         containers(json!([{"name": "a", "image": "1"}, {"name": "b", "image": "2", "command": ["y"]}, {"name": "c"}])),
     );
     check(
@@ -90,6 +90,10 @@ fn the_wanted_order_keeps_strangers_in_place() {
         json!({"$setElementOrder/containers": order, "containers": items})
     };
     check(names(&["a", "b", "c"]), ordered(&["c", "a"], json!([{"name": "c"}])), names(&["b", "c", "a"]));
+    // As upstream orders when elements come and go at once.
+    let both = ordered(&["g", "c"], json!([{"name": "g"}, {"name": "e", "$patch": "delete"}]));
+    check(names(&["c", "d", "e"]), both, names(&["d", "g", "c"]));
+    check(names(&["a", "b"]), containers(json!([{"name": "n"}])), names(&["n", "a", "b"]));
     check(names(&["x", "a"]), ordered(&["n", "a"], json!([{"name": "n"}])), names(&["n", "x", "a"]));
     let only_order = json!({"$setElementOrder/containers": [{"name": "b"}, {"name": "a"}]});
     check(names(&["a", "b"]), only_order, names(&["b", "a"]));

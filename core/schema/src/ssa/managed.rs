@@ -61,6 +61,12 @@ impl Managed {
         Some(Managed(entries))
     }
 
+    /// Whether the same managers own the same fields, whenever that came about.
+    pub(crate) fn same_fields(&self, other: &Self) -> bool {
+        let fields = |managed: &Self| managed.0.iter().map(|(o, e)| (o.clone(), e.fields.clone())).collect::<Vec<_>>();
+        fields(self) == fields(other)
+    }
+
     /// Writes the entries into an object.
     pub(crate) fn write(&self, object: &mut Value) {
         let Value::Object(fields) = object else { return };

@@ -103,6 +103,7 @@ pub fn apply(
     let tolerated = if force { None } else { Some(last_applied::tolerated(live, config, actor, form)) };
     settle(form, &bare, &merged, &mut entries, &me, &ignored, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
 
+    let changed = merged != bare;
     let mut result = merged;
     refuse_misfit(schema, type_name, &result, actor)?;
     prune(schema, type_name, &mut result);
@@ -110,12 +111,17 @@ pub fn apply(
     let stripped = system_fields();
     if let Some(entry) = entries.0.get_mut(&me) {
         entry.fields = entry.fields.difference(&stripped);
-        if result != bare {
+        if changed {
             actor.now.clone_into(&mut entry.time);
         }
         if entry.fields.is_empty() {
             entries.0.remove(&me);
         }
+    }
+    if let Some(object) = live.filter(|_| result == bare)
+        && Managed::of(object).same_fields(&entries)
+    {
+        return Ok(object.clone());
     }
     entries.write(&mut result);
     Ok(result)

@@ -135,7 +135,7 @@ impl FieldSet {
         FieldSet(nodes.collect())
     }
 
-    /// Every member as error texts print it: `.spec.containers[name="c"].image`, in order.
+    /// Every member as error texts print it, `.spec.containers[name="c"].image`: those of a level before those below it.
     pub(crate) fn paths(&self) -> Vec<String> {
         let mut paths = Vec::new();
         self.collect_paths("", &mut paths);
@@ -143,12 +143,10 @@ impl FieldSet {
     }
 
     fn collect_paths(&self, prefix: &str, paths: &mut Vec<String>) {
+        let printed = |step: &String| format!("{prefix}{}", printed(step));
+        paths.extend(self.0.iter().filter(|(_, node)| node.member).map(|(step, _)| printed(step)));
         for (step, node) in &self.0 {
-            let path = format!("{prefix}{}", printed(step));
-            if node.member {
-                paths.push(path.clone());
-            }
-            node.below.collect_paths(&path, paths);
+            node.below.collect_paths(&printed(step), paths);
         }
     }
 }
