@@ -81,7 +81,7 @@ fn own_node(node: &str, asked: &Attributes<'_>) -> Verdict {
     match (asked.verb, name) {
         (_, name) if name == node => Verdict::allowed(""),
         ("get", name) => Verdict::denied(format!("node: node '{node}' cannot read '{name}', only its own Node object")),
-        (verb, _) => Verdict::denied(format!("node: node '{node}' cannot {verb} all nodes, only its own Node object")),
+        _ => Verdict::denied(format!("node: node '{node}' cannot read all nodes, only its own Node object")),
     }
 }
 

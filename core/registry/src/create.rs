@@ -19,6 +19,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
     if !matches!(meta::text(&decoded.value, "resourceVersion"), "" | "0") {
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created").into());
     }
+    meta::wipe(&mut decoded.value);
     track(case, None, &mut decoded.value, Update::Main);
     admit(case, decoded.value, decoded.warnings)
 }
@@ -30,10 +31,10 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     admission::create(case, &mut object, &mut draft)?;
     meta::stamp(case, &mut object);
     name(case, &mut object)?;
+    kind.strategy.prepare_create(&mut object);
     if kind == &gantry_kinds::SERVICE {
         service::create(case, &mut object, &mut draft)?;
     }
-    kind.strategy.prepare_create(&mut object);
     let mut errors = gantry_kinds::meta::validate(kind, &object);
     errors.extend(kind.strategy.validate(&object));
     if !errors.is_empty() {

@@ -76,13 +76,20 @@ pub(crate) fn matches_path(case: &Case<'_>, object: &mut Value) -> Result<(), Re
     }
 }
 
+/// Takes away what a client may not set on a new object.
+pub(crate) fn wipe(object: &mut Value) {
+    let meta = of(object);
+    for key in
+        ["selfLink", "uid", "resourceVersion", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+    {
+        meta.remove(key);
+    }
+}
+
 /// What the system sets on a new object. The generation of kinds that count starts at 1.
 pub(crate) fn stamp(case: &Case<'_>, object: &mut Value) {
     let (uid, now, counts) = (case.draw("uid").uid(), case.now(), case.kind().strategy.counts_generation());
     let meta = of(object);
-    for key in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds", "resourceVersion"] {
-        meta.remove(key);
-    }
     meta.insert("uid".to_owned(), uid.into());
     meta.insert("creationTimestamp".to_owned(), now.into());
     if counts {

@@ -17,7 +17,7 @@ use crate::{access, meta, refuse};
 const JSON_PATCH_OPERATIONS: usize = 10_000;
 
 pub(crate) fn decide(case: &Case<'_>, how: PatchKind, body: &Body, update: Update<'_>) -> Result<Decision, Refusal> {
-    options(case, how)?;
+    check_options(case, how)?;
     if how == PatchKind::Apply {
         return apply(case, body, update);
     }
@@ -89,7 +89,8 @@ fn invalid(shown: &str, why: &str) -> Refusal {
     refuse::invalid("", "", "", &FieldError::invalid(&Path::new("patch"), shown, why))
 }
 
-fn options(case: &Case<'_>, how: PatchKind) -> Result<(), Refusal> {
+/// Checks the query options that belong to some patch types alone.
+pub(crate) fn check_options(case: &Case<'_>, how: PatchKind) -> Result<(), Refusal> {
     let options = &case.request.options;
     let error = match how {
         PatchKind::Apply if options.field_manager.is_empty() => {
@@ -106,15 +107,7 @@ fn options(case: &Case<'_>, how: PatchKind) -> Result<(), Refusal> {
 fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, Refusal> {
     let kind = case.kind();
     let config = &body.value;
-    let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
-    if text("kind") != kind.kind || text("apiVersion") != kind.api_version() {
-        let given = text("apiVersion");
-        let given = if given.contains('/') { given.to_owned() } else { format!("/{given}") };
-        return Err(Status::bad_request(format!("invalid object type: {given}, Kind={}", text("kind"))).into());
-    }
-    if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
-        return Err(Status::bad_request("metadata.managedFields must be nil").into());
-    }
+    check_identity(config, kind.kind, &kind.api_version())?;
     let old = case.stored();
     let live = old.map(|old| old.value());
     let mut new = applied(case, live.as_ref(), config, update)?;
@@ -140,13 +133,33 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
                     format!("uid mismatch: the provided object specified uid {uid}, and no existing object was found");
                 return Err(Status::conflict(kind, &case.target().name, &why).into());
             }
-            meta::of(&mut new).remove("resourceVersion");
+            meta::wipe(&mut new);
             admit(case, new, Vec::new())
         }
     }
 }
 
-fn applied(case: &Case<'_>, live: Option<&Value>, config: &Value, update: Update<'_>) -> Result<Value, Refusal> {
+/// Checks that a configuration says what it is, and nothing of who manages what.
+pub(crate) fn check_identity(config: &Value, kind: &str, api_version: &str) -> Result<(), Refusal> {
+    let text = |key: &str| config.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("kind") != kind || text("apiVersion") != api_version {
+        let given = text("apiVersion");
+        let given = if given.contains('/') { given.to_owned() } else { format!("/{given}") };
+        return Err(Status::bad_request(format!("invalid object type: {given}, Kind={}", text("kind"))).into());
+    }
+    if config["metadata"].get("managedFields").is_some_and(|fields| !fields.is_null()) {
+        return Err(Status::bad_request("metadata.managedFields must be nil").into());
+    }
+    Ok(())
+}
+
+/// The object that server-side apply makes of the configuration.
+pub(crate) fn applied(
+    case: &Case<'_>,
+    live: Option<&Value>,
+    config: &Value,
+    update: Update<'_>,
+) -> Result<Value, Refusal> {
     let kind = case.kind();
     let (now, api_version) = (case.now(), kind.api_version());
     let subresource = match update {

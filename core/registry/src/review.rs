@@ -3,13 +3,14 @@
 use gantry_kinds::tree::{list_at, str_at};
 use gantry_kinds::{
     FieldError, LOCAL_SUBJECT_ACCESS_REVIEW, Path, SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW,
-    SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW, Status,
+    SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW, Status, Update,
 };
 use gantry_policy::{Attributes, Rule, authorize, rules_of};
 use serde_json::{Map, Value, json};
 
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
+use crate::create::track;
 use crate::request::{Decision, Operation, User};
 use crate::{meta, refuse};
 
@@ -21,7 +22,8 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
     let decoded = body::decode(case, body, Expected::object(case.kind()))?;
     let mut review = decoded.value;
     meta::place(case, &mut review)?;
-    meta::of(&mut review);
+    meta::wipe(&mut review);
+    track(case, None, &mut review, Update::Main);
     let kind = case.kind();
     if kind == &SELF_SUBJECT_REVIEW {
         meta::of(&mut review).insert("creationTimestamp".to_owned(), case.now().into());
@@ -34,10 +36,10 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
         review["spec"] = json!({});
         review["status"] = rules(&rules_of(case.view, case.user(), &namespace));
     } else if kind == &SELF_SUBJECT_ACCESS_REVIEW {
-        check_access(kind.kind, &review)?;
+        check_access(&review)?;
         review["status"] = access(case, case.user(), &review);
     } else if [&SUBJECT_ACCESS_REVIEW, &LOCAL_SUBJECT_ACCESS_REVIEW].contains(&kind) {
-        check_access(kind.kind, &review)?;
+        check_access(&review)?;
         let user = check_subject(case, &review)?;
         review["status"] = access(case, &user, &review);
     } else {
@@ -66,23 +68,24 @@ fn rules(rules: &[Rule]) -> Value {
     json!({"resourceRules": list(resources), "nonResourceRules": list(paths), "incomplete": false})
 }
 
-fn invalid(kind: &str, error: &FieldError) -> Refusal {
-    refuse::invalid("authorization.k8s.io", kind, "", error)
+/// wire: these refusals name the group alone.
+fn invalid(error: &FieldError) -> Refusal {
+    refuse::invalid("authorization.k8s.io", "", "", error)
 }
 
-fn check_access(kind: &str, review: &Value) -> Result<(), Refusal> {
+fn check_access(review: &Value) -> Result<(), Refusal> {
     let has = |key: &str| review["spec"].get(key).is_some_and(|asked| !asked.is_null());
     let spec = Path::new("spec");
     let why = match (has("resourceAttributes"), has("nonResourceAttributes")) {
         (true, true) => {
             let path = spec.child("nonResourceAttributes");
             let why = "cannot be specified in combination with resourceAttributes";
-            return Err(invalid(kind, &FieldError::invalid(&path, Value::Null, why)));
+            return Err(invalid(&FieldError::invalid(&path, Value::Null, why)));
         }
         (false, false) => "exactly one of nonResourceAttributes or resourceAttributes must be specified",
         _ => return Ok(()),
     };
-    Err(invalid(kind, &FieldError::invalid(&spec, Value::Null, why)))
+    Err(invalid(&FieldError::invalid(&spec, Value::Null, why)))
 }
 
 fn check_subject(case: &Case<'_>, review: &Value) -> Result<User, Refusal> {
@@ -97,14 +100,14 @@ fn check_subject(case: &Case<'_>, review: &Value) -> Result<User, Refusal> {
     let spec = Path::new("spec");
     if user.name.is_empty() && user.groups.is_empty() {
         let why = "at least one of user or group must be specified";
-        return Err(invalid(kind.kind, &FieldError::invalid(&spec.child("user"), "", why)));
+        return Err(invalid(&FieldError::invalid(&spec.child("user"), "", why)));
     }
     if kind == &LOCAL_SUBJECT_ACCESS_REVIEW {
         let namespace = str_at(review, "/spec/resourceAttributes/namespace");
         if namespace != case.target().namespace {
             let path = spec.child("resourceAttributes").child("namespace");
             let error = FieldError::invalid(&path, namespace, "must match metadata.namespace");
-            return Err(invalid(kind.kind, &error));
+            return Err(invalid(&error));
         }
     }
     Ok(user)

@@ -20,7 +20,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
             return Err(Status::not_found(case.kind(), &case.target().name).into());
         }
         access::verb_allowed(case, "create")?;
-        meta::of(&mut new).remove("resourceVersion");
+        meta::wipe(&mut new);
         track(case, None, &mut new, update);
         return admit(case, new, decoded.warnings);
     };
@@ -53,10 +53,10 @@ pub(crate) fn prepare(
     let (kind, before) = (case.kind(), old.value());
     admission::update(case, &mut new, &before, update)?;
     meta::carry_over(&mut new, &before);
+    kind.strategy.prepare_update(&mut new, &before, update);
     if kind == &SERVICE && update == Update::Main {
         service::update(case, &mut new, &before, draft)?;
     }
-    kind.strategy.prepare_update(&mut new, &before, update);
     if kind.strategy.counts_generation() {
         meta::count_generation(&mut new, &before);
     }

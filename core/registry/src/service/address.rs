@@ -18,15 +18,18 @@ pub(super) fn record(address: &str) -> String {
     format!("ip-{address}")
 }
 
-/// Fills in `clusterIPs`, `ipFamilies` and `ipFamilyPolicy`, and refuses families that the cluster does not have.
-pub(super) fn families(case: &Case<'_>, service: &mut Value) -> Result<(), Refusal> {
+/// Fills in `ipFamilies` and `ipFamilyPolicy`, with what the Service had before where it had them, and refuses
+/// families that the cluster does not have.
+pub(super) fn families(case: &Case<'_>, service: &mut Value, old: &Value) -> Result<(), Refusal> {
     if !has_address(service) {
         return Ok(());
     }
-    let address = str_at(service, "/spec/clusterIP").to_owned();
-    if !address.is_empty() && list_at(service, "/spec/clusterIPs").is_empty() {
-        meta::map(service, "spec").insert("clusterIPs".to_owned(), json!([address]));
+    for key in ["ipFamilies", "ipFamilyPolicy"] {
+        if let (true, Some(value)) = (service["spec"][key].is_null() && has_address(old), old["spec"].get(key)) {
+            meta::map(service, "spec").insert(key.to_owned(), value.clone());
+        }
     }
+    let address = str_at(service, "/spec/clusterIP").to_owned();
     let selector = service.pointer("/spec/selector").and_then(Value::as_object).is_some_and(|map| !map.is_empty());
     let anywhere = address == "None" && !selector;
     let spec_path = Path::new("spec");

@@ -1,9 +1,9 @@
-//! What a Service takes from the cluster: addresses and node ports; and what it keeps or gives back when it changes.
+//! What a Service takes from the cluster, and gives back: addresses and node ports. What a change keeps and drops
+//! is the kind's own rule, and has happened before.
 //!
 //! Invariant: the records of `allocation` are exactly what `reserved` says of each stored Service.
 
 mod address;
-mod fields;
 mod port;
 
 use std::collections::BTreeSet;
@@ -18,13 +18,13 @@ use crate::meta;
 
 /// Gives a new Service its addresses and ports.
 pub(crate) fn create(case: &Case<'_>, service: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    address::families(case, service, &Value::Null)?;
     allocate(case, service, &BTreeSet::new(), draft)
 }
 
-/// Carries over what a changed Service keeps, gives it what is new and releases what it no longer has.
+/// Gives a changed Service what is new and releases what it no longer has.
 pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, draft: &mut Draft) -> Result<(), Refusal> {
-    fields::keep_allocated(new, old);
-    fields::drop_unused(new, old);
+    address::families(case, new, old)?;
     let held = reserved(old);
     allocate(case, new, &held, draft)?;
     let wanted = reserved(new);
@@ -39,7 +39,6 @@ pub(crate) fn release(case: &Case<'_>, service: &Value, draft: &mut Draft) {
 }
 
 fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<String>, draft: &mut Draft) -> Result<(), Refusal> {
-    address::families(case, service)?;
     address::allocate(case, service, held)?;
     port::allocate(case, service, held)?;
     let owner = format!("{}/{}", case.target().namespace, meta::text(service, "name"));

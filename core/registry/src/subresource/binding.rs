@@ -54,12 +54,7 @@ fn check_target(binding: &Value) -> Result<(), Refusal> {
 
 fn check_pod(case: &Case<'_>, pod: &Value, binding: &Value, deleted: bool) -> Result<(), Refusal> {
     let name = case.target().name.as_str();
-    let uid = meta::text(binding, "uid");
-    if !uid.is_empty() && uid != meta::text(pod, "uid") {
-        let stored = meta::text(pod, "uid");
-        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {stored}");
-        return Err(conflict(name, &why));
-    }
+    meta::check_uid(case, binding)?;
     let revision = meta::text(binding, "resourceVersion");
     if !revision.is_empty() && revision != meta::text(pod, "resourceVersion") {
         return Err(meta::modified(case));

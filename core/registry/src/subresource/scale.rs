@@ -44,8 +44,7 @@ pub(crate) fn update(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
 
 pub(crate) fn patch(case: &Case<'_>, how: PatchKind, body: &Body) -> Result<Decision, Refusal> {
     if how == PatchKind::Apply {
-        let message = "server-side apply is not supported on the scale subresource";
-        return Err(Status::new(415, "UnsupportedMediaType", message).into());
+        return apply(case, body);
     }
     let live = to_scale(&case.existing()?.value()).ok_or_else(Status::no_such_path)?;
     let mut draft = Draft::default();
@@ -54,15 +53,42 @@ pub(crate) fn patch(case: &Case<'_>, how: PatchKind, body: &Body) -> Result<Deci
     rescale(case, scale, draft)
 }
 
+/// Server-side apply of a Scale: the manager comes to own the replicas of the object itself.
+fn apply(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
+    let scale = &body.value;
+    patching::check_options(case, PatchKind::Apply)?;
+    patching::check_identity(scale, "Scale", "autoscaling/v1")?;
+    let old = case.existing()?;
+    let before = old.value();
+    let mut config = json!({
+        "apiVersion": case.kind().api_version(), "kind": case.kind().kind, "metadata": {"name": case.target().name},
+    });
+    if let Some(replicas) = scale.pointer("/spec/replicas") {
+        config["spec"] = json!({"replicas": replicas});
+    }
+    let mut new = patching::applied(case, Some(&before), &config, Update::Sub("scale"))?;
+    body::normalize(case, Expected::object(case.kind()), &mut new);
+    let replicas = new.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default();
+    check_replicas(case, replicas)?;
+    let mut draft = Draft::default();
+    let new = prepare(case, old, new, Update::Main, &mut draft)?;
+    draft.save_as(case, Some(old), new, |object| to_scale(object).unwrap_or_default())
+}
+
+fn check_replicas(case: &Case<'_>, replicas: i64) -> Result<(), Refusal> {
+    if replicas >= 0 {
+        return Ok(());
+    }
+    let path = Path::new("spec").child("replicas");
+    let error = FieldError::invalid(&path, replicas, "must be greater than or equal to 0");
+    Err(refuse::invalid("autoscaling", "Scale", &case.target().name, &error))
+}
+
 fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decision, Refusal> {
     meta::matches_path(case, &mut scale)?;
     let old = case.existing()?;
     let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default();
-    if replicas < 0 {
-        let path = Path::new("spec").child("replicas");
-        let error = FieldError::invalid(&path, replicas, "must be greater than or equal to 0");
-        return Err(refuse::invalid("autoscaling", "Scale", &case.target().name, &error));
-    }
+    check_replicas(case, replicas)?;
     meta::check_uid(case, &scale)?;
     meta::check_revision(case, &scale, Update::Sub("scale"))?;
     let before = old.value();

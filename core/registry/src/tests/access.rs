@@ -73,7 +73,7 @@ fn reviews_answer() {
     refused(
         ask(&LOCAL_SUBJECT_ACCESS_REVIEW, "other", body),
         422,
-        "LocalSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"web\": must match metadata.namespace",
+        ".authorization.k8s.io \"\" is invalid: spec.resourceAttributes.namespace: Invalid value: \"web\": must match metadata.namespace",
     );
     let body = json!({"spec": {"nonResourceAttributes": {"verb": "get", "path": "/x"}}});
     let (_, review) = ask(&SELF_SUBJECT_ACCESS_REVIEW, "", body).expect("an answer");
