@@ -149,7 +149,7 @@ struct RoleStrategy {
 
 impl Strategy for RoleStrategy {
     fn validate(&self, object: &Value) -> ErrorList {
-        let role = match typed::whole::<ClusterRole>(object) {
+        let role = match typed::whole::<ClusterRole>(&unnamed(object)) {
             Ok(role) => role,
             Err(error) => return vec![error],
         };
@@ -239,7 +239,7 @@ impl Strategy for BindingStrategy {
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
-        let binding = match typed::whole::<ClusterRoleBinding>(object) {
+        let binding = match typed::whole::<ClusterRoleBinding>(&unnamed(object)) {
             Ok(binding) => binding,
             Err(error) => return vec![error],
         };
@@ -312,6 +312,13 @@ fn check_subject(subject: &Subject, cluster: bool, path: &Path, errors: &mut Err
             errors.push(FieldError::not_supported(&path.child("kind"), other, &kinds));
         }
     }
+}
+
+/// The object without its kind: the fields of a Role are those of a ClusterRole, and the same holds for bindings.
+fn unnamed(object: &Value) -> Value {
+    let mut fields = object.clone();
+    crate::tree::remove(&mut fields, "kind");
+    fields
 }
 
 #[cfg(test)]
