@@ -75,7 +75,8 @@ impl Sources {
             if let [package, message, field, number, ..] = columns[..]
                 && let Ok(number) = number.parse()
             {
-                numbers.insert((format!("{package}.{message}"), field.to_owned()), number);
+                // One field, `uID`, is cased differently there.
+                numbers.insert((format!("{package}.{message}"), field.to_ascii_lowercase()), number);
             }
         }
         let mut facts = BTreeMap::new();
@@ -194,7 +195,7 @@ impl Sources {
         } else {
             message
         };
-        let number = |message: &str, field: &str| self.numbers.get(&(message.to_owned(), field.to_owned()));
+        let number = |message: &str, field: &str| self.numbers.get(&(message.to_owned(), field.to_ascii_lowercase()));
         if embedded.is_empty() {
             return number(&message, field).map(ToString::to_string).unwrap_or_default();
         }

@@ -2,8 +2,9 @@
 //!
 //! `types` is the form: fields, kinds of value, list and map topology, patch strategies, defaults, protobuf numbers
 //! and the facts of upstream's Go types that show on the wire. `table` reads the built-in one. Over it: `decode`
-//! (bytes to trees), `check` (unknown fields and wrong types), `prune` (what a round trip leaves), `patch` (the three
-//! plain patches), `ssa` (server-side apply and field ownership) and `openapi` (what is published).
+//! (bytes to trees) and `protobuf` (the same from the binary form), `check` (unknown fields and wrong types), `prune`
+//! (what a round trip leaves), `patch` (the three plain patches), `ssa` (server-side apply and field ownership) and
+//! `openapi` (what is published).
 //!
 //! Invariants: nothing here knows a kind by name; trees are `serde_json::Value` with sorted keys; error texts are
 //! those that clients of upstream see.
@@ -12,6 +13,7 @@ pub mod check;
 pub mod decode;
 pub mod openapi;
 pub mod patch;
+pub mod protobuf;
 pub mod prune;
 pub mod scalar;
 pub mod ssa;
