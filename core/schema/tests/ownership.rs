@@ -1,8 +1,8 @@
 //! Writes that an upstream server was asked for, in order: after each, the same managers must own the same fields
 //! since the same time, and the same conflicts must be told in the same words.
 
-use gantry_schema::ssa::{Actor, ApplyError, apply, update};
 use gantry_schema::Schema;
+use gantry_schema::ssa::{Actor, ApplyError, apply, update};
 use serde_json::Value;
 
 const RECORDED: &str = include_str!("data/ownership.json");

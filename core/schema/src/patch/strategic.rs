@@ -62,14 +62,20 @@ impl<'a> Merger<'a> {
             if key == PATCH || key == RETAIN_KEYS {
                 continue;
             }
-            if let Some(name) = key.strip_prefix(DELETE_FROM_LIST) {
-                delete_from_list(&mut original, name, change)?;
-            } else if let Some(name) = key.strip_prefix(SET_ELEMENT_ORDER) {
+            if key.starts_with(DELETE_FROM_LIST) {
+                continue;
+            }
+            if let Some(name) = key.strip_prefix(SET_ELEMENT_ORDER) {
                 if !patch.contains_key(name) {
                     self.list_field(shape, &mut original, name, &[], patch)?;
                 }
             } else {
                 self.field(shape, &mut original, key, change, patch)?;
+            }
+        }
+        for (key, unwanted) in patch {
+            if let Some(name) = key.strip_prefix(DELETE_FROM_LIST) {
+                delete_from_list(&mut original, name, unwanted)?;
             }
         }
         Ok(original)

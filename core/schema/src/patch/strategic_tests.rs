@@ -109,6 +109,10 @@ fn lists_of_scalars_are_united_or_replaced() {
     check(json!({"metadata": {"finalizers": ["b", "c"]}}), json!(["a", "b", "c"]));
     check(json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}), json!(["b"]));
     check(
+        json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["a", "c"]}}),
+        json!(["c", "b"]),
+    );
+    check(
         json!({"metadata": {"$setElementOrder/finalizers": ["c", "b", "a"], "finalizers": ["c"]}}),
         json!(["c", "b", "a"]),
     );

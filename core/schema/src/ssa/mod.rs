@@ -7,6 +7,8 @@
 mod form;
 mod last_applied;
 mod managed;
+#[cfg(test)]
+mod properties;
 mod set;
 mod typed;
 mod validate;
