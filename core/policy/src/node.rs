@@ -13,6 +13,7 @@ pub(crate) fn authorize(view: &View, node: &str, asked: &Attributes<'_>) -> Verd
     if asked.path.is_empty() {
         match (asked.group, asked.resource, asked.subresource) {
             ("", "secrets" | "configmaps", _) => return referred(view, node, asked, asked.resource),
+            ("", "serviceaccounts", "") if asked.verb == "get" => return account(view, node, asked),
             ("", "serviceaccounts", "token") => return token(view, node, asked),
             ("coordination.k8s.io", "leases", _) => return lease(node, asked),
             ("", "nodes", "") if matches!(asked.verb, "get" | "list" | "watch") => return own_node(node, asked),
@@ -57,6 +58,10 @@ fn token(view: &View, node: &str, asked: &Attributes<'_>) -> Verdict {
     if asked.verb != "create" || asked.name.is_empty() {
         return Verdict::denied("node: can only create tokens for individual service accounts");
     }
+    account(view, node, asked)
+}
+
+fn account(view: &View, node: &str, asked: &Attributes<'_>) -> Verdict {
     related(view, node, &format!("serviceaccounts:{node}/{}/{}", asked.namespace, asked.name))
 }
 

@@ -23,8 +23,10 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
     let mut review = decoded.value;
     meta::place(case, &mut review)?;
     meta::wipe(&mut review);
-    track(case, None, &mut review, Update::Main);
     let kind = case.kind();
+    if kind != &SELF_SUBJECT_RULES_REVIEW {
+        track(case, None, &mut review, Update::Main);
+    }
     if kind == &SELF_SUBJECT_REVIEW {
         meta::of(&mut review).insert("creationTimestamp".to_owned(), case.now().into());
         review["status"] = json!({"userInfo": user_info(case.user())});

@@ -53,7 +53,13 @@ pub(crate) fn prepare(
     let (kind, before) = (case.kind(), old.value());
     admission::update(case, &mut new, &before, update)?;
     meta::carry_over(&mut new, &before);
+    let managed = new["metadata"].get("managedFields").cloned();
     kind.strategy.prepare_update(&mut new, &before, update);
+    // Whatever a kind takes from the old object: who manages what has been settled.
+    match managed {
+        Some(managed) => meta::of(&mut new).insert("managedFields".to_owned(), managed),
+        None => meta::of(&mut new).remove("managedFields"),
+    };
     if kind == &SERVICE && update == Update::Main {
         service::update(case, &mut new, &before, draft)?;
     }

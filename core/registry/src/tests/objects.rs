@@ -21,6 +21,33 @@ fn what_is_created_is_what_is_answered_and_stored() {
 }
 
 #[test]
+fn every_kind_answers_what_it_stores() {
+    let mut world = World::new();
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let workload = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let bodies: [(KindRef, &str, Value); 9] = [
+        (&gantry_kinds::NAMESPACE, "", json!({})),
+        (&gantry_kinds::NODE, "", json!({})),
+        (&gantry_kinds::CLUSTER_ROLE, "", json!({"rules": []})),
+        (&gantry_kinds::SECRET, "web", json!({"stringData": {"a": "b"}})),
+        (&gantry_kinds::SERVICE, "web", json!({"spec": {"ports": [{"port": 80}]}})),
+        (&gantry_kinds::DEPLOYMENT, "web", json!({"spec": workload})),
+        (&gantry_kinds::REPLICA_SET, "web", json!({"spec": workload})),
+        (&gantry_kinds::LEASE, "web", json!({"spec": {"holderIdentity": "me"}})),
+        (&gantry_kinds::POD, "web", json!({"spec": template["spec"]})),
+    ];
+    for (kind, namespace, mut body) in bodies {
+        body["metadata"] = json!({"name": "x"});
+        let (code, reply) = world.create(kind, namespace, body).expect("created");
+        assert_eq!((code, world.get(kind, namespace, "x")), (201, Some(reply.clone())), "{kind:?}");
+        assert_eq!((&reply["kind"], &reply["apiVersion"]), (&json!(kind.kind), &json!(kind.api_version())));
+        // What was answered can be sent back, and changes nothing.
+        let (_, same) = world.update(kind, namespace, reply.clone()).expect("updated");
+        assert_eq!(same, reply, "{kind:?}");
+    }
+}
+
+#[test]
 fn creation_is_refused_with_the_known_words() {
     let mut world = World::new();
     let mut check =
