@@ -6,6 +6,7 @@ use http::Method;
 
 use crate::Refusal;
 use crate::query::{Query, decode};
+use crate::write::body::Expected;
 
 /// The words of a request, before anything is known to exist.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -30,6 +31,14 @@ pub(crate) struct Asked {
 pub(crate) struct Endpoint {
     pub kind: KindRef,
     pub subresource: Option<&'static Subresource>,
+}
+
+impl Endpoint {
+    /// What the body of a create or update should be.
+    pub(crate) fn body(self) -> Expected<'static> {
+        let (kind, schema) = self.subresource.map_or((self.kind.kind, self.kind.schema), |s| (s.kind, s.schema));
+        Expected { kind, schema }
+    }
 }
 
 impl Asked {

@@ -22,6 +22,7 @@ use crate::negotiate::{Offer, accept};
 use crate::read::options::invalid_options;
 use crate::respond::{self, Answer};
 use crate::route::Endpoint;
+use crate::write::body::Expected;
 use crate::write::{Verb, body, read_options};
 
 const SHORTEST: i64 = 600;
@@ -37,8 +38,7 @@ pub(crate) async fn request(
 ) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
     read_options(call, Verb::Create)?;
-    let schema = endpoint.subresource.map_or("", |s| s.schema);
-    let mut body = decode(call, "TokenRequest", schema, request).await?;
+    let mut body = decode(call, endpoint.body(), request).await?;
     let seconds = expiration(&body)?;
     let mut audiences = texts(&body["spec"]["audiences"]);
     if audiences.is_empty() {
@@ -180,7 +180,7 @@ pub(crate) async fn review(
 ) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
     read_options(call, Verb::Create)?;
-    let mut body = decode(call, "TokenReview", endpoint.kind.schema, request).await?;
+    let mut body = decode(call, endpoint.body(), request).await?;
     let token = body["spec"]["token"].as_str().unwrap_or_default().to_owned();
     if token.is_empty() {
         let text = "token is required for TokenReview in authentication";
@@ -215,10 +215,12 @@ fn judge(app: &App, token: &str, wanted: &[String]) -> Value {
         "user": {"username": user.name, "uid": user.uid, "groups": user.groups, "extra": extra}})
 }
 
-async fn decode(call: &Call, kind: &str, schema: &str, request: Request<Incoming>) -> Result<Value, Refusal> {
+async fn decode(call: &Call, expected: Expected<'static>, request: Request<Incoming>) -> Result<Value, Refusal> {
     let bytes = body::read(&call.headers, request.into_body()).await?;
-    let value = body::object(&call.headers, kind, &bytes)?.value;
-    let wrong = gantry_schema::check(Schema::builtin(), schema, &value).wrong_type;
+    let mut value = body::object(&call.headers, expected, &bytes)?.value;
+    let wrong = gantry_schema::check(Schema::builtin(), expected.schema, &value).wrong_type;
+    gantry_schema::prune(Schema::builtin(), expected.schema, &mut value);
+    let kind = expected.kind;
     let refuse = |given: &str, why: String| {
         let text = format!("{given} in version \"v1\" cannot be handled as a {kind}: {why}");
         Err(Box::new(Status::bad_request(text)))

@@ -3,13 +3,18 @@
 use bytes::Bytes;
 use gantry_kinds::Status;
 use gantry_registry::{Body, PatchKind};
+use gantry_schema::Schema;
 use gantry_schema::decode::{self, DecodeError, Decoded};
+use gantry_schema::protobuf::{self, ProtobufError};
 use http::HeaderMap;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::Refusal;
 use crate::limits::BODY_BYTES;
+
+/// Bytes of a bad body that an error text quotes.
+const QUOTED_BYTES: usize = 30;
 
 /// Reads a whole body; 413 when it is too large.
 pub(crate) async fn read<B>(headers: &HeaderMap, body: B) -> Result<Bytes, Refusal>
@@ -39,21 +44,51 @@ pub(crate) fn media_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// Decodes an object. `kind` names it in messages.
-pub(crate) fn object(headers: &HeaderMap, kind: &str, bytes: &[u8]) -> Result<Body, Refusal> {
-    decode_by_type(headers, bytes)?
-        .map(into_body)
-        .map_err(|error| bad_request(decode::unrecognized(kind, &error, bytes)))
+/// What a body should be: the kind, for messages, and its type in the schema.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected<'a> {
+    pub kind: &'a str,
+    pub schema: &'a str,
+}
+
+/// Decodes an object.
+pub(crate) fn object(headers: &HeaderMap, expected: Expected<'_>, bytes: &[u8]) -> Result<Body, Refusal> {
+    decode_by_type(headers, expected.schema, bytes)?.map(into_body).map_err(|error| {
+        bad_request(match error {
+            Undecoded::Text(error) => decode::unrecognized(expected.kind, &error, bytes),
+            Undecoded::Binary(error) => {
+                let head: String = bytes.iter().take(QUOTED_BYTES).map(|b| format!("{b:02x}")).collect();
+                format!("the object provided is unrecognized (must be of type {}): {error} ({head})", expected.kind)
+            }
+        })
+    })
+}
+
+/// A body that is not what its content type says.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Undecoded {
+    #[error("couldn't get version/kind; json parse error: {0}")]
+    Text(DecodeError),
+    #[error("{0}")]
+    Binary(ProtobufError),
 }
 
 /// Decodes by content type; 415 for types that are not understood. wire: no type means JSON.
-pub(crate) fn decode_by_type(headers: &HeaderMap, bytes: &[u8]) -> Result<Result<Decoded, DecodeError>, Refusal> {
+pub(crate) fn decode_by_type(
+    headers: &HeaderMap,
+    schema: &str,
+    bytes: &[u8],
+) -> Result<Result<Decoded, Undecoded>, Refusal> {
     match media_type(headers).as_str() {
-        "" | "application/json" => Ok(decode::json(bytes)),
-        "application/yaml" => Ok(decode::yaml(bytes)),
+        "" | "application/json" => Ok(decode::json(bytes).map_err(Undecoded::Text)),
+        "application/yaml" => Ok(decode::yaml(bytes).map_err(Undecoded::Text)),
+        "application/vnd.kubernetes.protobuf" => {
+            let value = protobuf::decode(Schema::builtin(), schema, bytes);
+            Ok(value.map(|value| Decoded { value, duplicates: Vec::new() }).map_err(Undecoded::Binary))
+        }
         _ => {
             let text = "the body of the request was in an unknown format - accepted media types include: \
-                application/json, application/yaml";
+                application/json, application/yaml, application/vnd.kubernetes.protobuf";
             Err(Box::new(Status::new(415, "UnsupportedMediaType", text)))
         }
     }
@@ -130,13 +165,16 @@ mod tests {
     #[test]
     fn bodies_are_decoded_by_type() {
         let check = |media: &str, body: &[u8], expected: Result<i64, u16>| {
-            let got = object(&typed(media), "Pod", body).map(|b| b.value["a"].as_i64().unwrap()).map_err(|s| s.code);
+            let expected_type = Expected { kind: "Pod", schema: "io.k8s.api.core.v1.Pod" };
+            let got =
+                object(&typed(media), expected_type, body).map(|b| b.value["a"].as_i64().unwrap()).map_err(|s| s.code);
             assert_eq!(got, expected, "{media}");
         };
         check("", b"{\"a\":1}", Ok(1));
         check("application/json; charset=utf-8", b"{\"a\":1}", Ok(1));
         check("application/yaml", b"a: 1\n", Ok(1));
-        check("application/vnd.kubernetes.protobuf", b"k8s\0", Err(415));
+        check("application/vnd.kubernetes.protobuf", b"x", Err(400));
+        check("application/xml", b"<a/>", Err(415));
         check("application/json", b"{bad", Err(400));
     }
 

@@ -62,8 +62,7 @@ fn from_query(query: &Query) -> Result<Value, Refusal> {
 
 fn from_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, Refusal> {
     let bad_request = |text: String| Box::new(Status::bad_request(text));
-    let decoded = body::decode_by_type(headers, bytes)?
-        .map_err(|error| bad_request(format!("couldn't get version/kind; json parse error: {error}")))?;
+    let decoded = body::decode_by_type(headers, TYPE, bytes)?.map_err(|error| bad_request(error.to_string()))?;
     let value = decoded.value;
     let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
     if kind != "DeleteOptions" {

@@ -55,7 +55,6 @@ async fn operation(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<(Operation, Options), Refusal> {
-    let kind = endpoint.subresource.map_or(endpoint.kind.kind, |s| s.kind);
     let headers = &call.headers;
     Ok(match call.asked.verb {
         "patch" => {
@@ -74,7 +73,7 @@ async fn operation(
             let bytes = body::read(headers, request.into_body()).await?;
             let create = verb == "create";
             let options = read_options(call, if create { Verb::Create } else { Verb::Update })?;
-            let body = body::object(headers, kind, &bytes)?;
+            let body = body::object(headers, endpoint.body(), &bytes)?;
             (if create { Operation::Create(body) } else { Operation::Update(body) }, options)
         }
     })
