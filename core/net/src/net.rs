@@ -132,6 +132,13 @@ impl Net {
         self.table.replace(&Owner::Pod(namespace.to_owned(), name.to_owned()), fragment);
     }
 
+    /// Addresses of this node's pods to which some service sends new connections.
+    pub fn ready_here(&self) -> BTreeSet<Ipv4Addr> {
+        let endpoints = self.slices.values().flat_map(BTreeMap::values).flat_map(|slice| &slice.endpoints);
+        let here = endpoints.filter(|e| e.ready && e.node.as_deref() == Some(self.params.node_name.as_str()));
+        here.map(|e| e.address).collect()
+    }
+
     fn refresh(&mut self, id: Id) {
         let owner = Owner::Service(id.0.clone(), id.1.clone());
         let fragment = match self.services.get(&id) {

@@ -79,6 +79,17 @@ pub enum Intent {
     },
 }
 
+impl Intent {
+    /// The object that the intent is about; `None` for one that is yet to be created.
+    pub fn about(&self) -> Option<&ObjectKey> {
+        match self {
+            Intent::Create { .. } => None,
+            Intent::Patch { key, .. } | Intent::Delete { key, .. } | Intent::Post { key, .. } => Some(key),
+            Intent::Event { about, .. } => Some(about),
+        }
+    }
+}
+
 /// Why a decision came out as it did: data, from which events, conditions and explanations are made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {

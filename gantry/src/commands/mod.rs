@@ -38,7 +38,7 @@ pub fn dispatch(command: Command) -> Result<u8> {
             Ok(0)
         }
         Command::Version => {
-            println!("gantry {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), gantry_server::KUBERNETES_VERSION);
+            println!("gantry {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), crate::KUBERNETES_VERSION);
             Ok(0)
         }
     }

@@ -150,7 +150,7 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
         issuer: ISSUER.to_owned(),
         advertise: format!("{}:{}", in_url(host.address), listen.port()),
         version: Version {
-            git_version: format!("{}+gantry.{}", gantry_server::KUBERNETES_VERSION, env!("CARGO_PKG_VERSION")),
+            git_version: format!("{}+gantry.{}", crate::KUBERNETES_VERSION, env!("CARGO_PKG_VERSION")),
             git_commit: String::new(),
             build_date: String::new(),
         },

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use gantry_kinds::{KindRef, Status};
 use gantry_registry::{Context, Decision, Request, Settings, Write, decide};
-use gantry_store::{Commit, Committed, Store, StoreError, Txn};
+use gantry_store::{Batch, Commit, KeyChange, Store, StoreError, Txn};
 use gantry_view::{Change, Object, ObjectKey, View};
 use jiff::Timestamp;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
@@ -65,7 +65,7 @@ impl Cluster {
     /// Reads all objects from `store` and follows it from then on. `seed` starts the sequence from which uids and
     /// name suffixes are drawn, and must differ from start to start. Must be called inside a tokio runtime.
     pub async fn open(store: Arc<dyn Store>, settings: Settings, seed: u64) -> Result<Arc<Self>, OpenError> {
-        let range = store.range(keys::PREFIX).await.map_err(OpenError::Read)?;
+        let range = store.range(Bytes::from_static(keys::PREFIX)).await.map_err(OpenError::Read)?;
         let mut view = View::new();
         for entry in &range.entries {
             let Some(key) = keys::decode(&entry.key, find_kind) else { continue };
@@ -76,7 +76,7 @@ impl Cluster {
             view.apply(key, Some(Arc::new(object)), entry.revision);
         }
         view.advance(range.revision);
-        let follow = store.watch(range.revision).await.map_err(OpenError::Read)?;
+        let follow = store.watch(range.revision).map_err(OpenError::Read)?;
         let cluster = Arc::new(Cluster {
             store,
             settings,
@@ -181,8 +181,8 @@ impl Cluster {
         Err(conflict_after_all(&request))
     }
 
-    fn apply(&self, batch: &Committed) {
-        let parsed: Vec<_> = batch.writes.iter().filter_map(|write| parse(write, batch.revision)).collect();
+    fn apply(&self, batch: &Batch) {
+        let parsed: Vec<_> = batch.changes.iter().filter_map(|change| parse(change, batch.revision)).collect();
         let mut state = self.state.write();
         for (key, object) in parsed {
             if let Some(change) = state.view.apply(key, object, batch.revision) {
@@ -204,9 +204,9 @@ fn find_kind(group: &str, plural: &str) -> Option<KindRef> {
     gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural)
 }
 
-fn parse((key, value): &(Bytes, Option<Bytes>), revision: u64) -> Option<(ObjectKey, Option<Arc<Object>>)> {
-    let key = keys::decode(key, find_kind)?;
-    let Some(value) = value else { return Some((key, None)) };
+fn parse(change: &KeyChange, revision: u64) -> Option<(ObjectKey, Option<Arc<Object>>)> {
+    let key = keys::decode(&change.key, find_kind)?;
+    let Some(value) = &change.value else { return Some((key, None)) };
     match Object::parse(key.kind, value, revision) {
         Ok(object) => Some((key, Some(Arc::new(object)))),
         Err(error) => {
@@ -254,7 +254,7 @@ fn stamp(body: &mut Value, revision: u64) {
 
 fn store_status(error: &StoreError) -> Status {
     match error {
-        StoreError::DiskFull { .. } => Status::new(507, "InsufficientStorage", error.to_string()),
+        StoreError::Full { .. } => Status::new(507, "InsufficientStorage", error.to_string()),
         _ => Status::internal(error),
     }
 }

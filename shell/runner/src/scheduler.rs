@@ -1,12 +1,13 @@
 //! The loop of the scheduler: changes in, placements out.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
 use gantry_cluster::{Cluster, Feed};
 use gantry_scheduler::Scheduler;
-use gantry_view::{Intent, Outcome, Turn};
+use gantry_view::{Intent, ObjectKey, Outcome, Turn};
 use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -22,7 +23,8 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, mut s
     loop {
         let outcome = turn(&cluster, &mut scheduler);
         let wake = outcome.again_in.map(|delay| Instant::now() + delay);
-        carry_out(&cluster, &actor, outcome.intents).await;
+        let refused = carry_out(&cluster, &actor, outcome.intents).await;
+        take_back(&cluster, &mut scheduler, &refused);
         if !drain(&mut feed, &mut scheduler) {
             feed = restart(&cluster, &mut scheduler);
             continue;
@@ -69,13 +71,34 @@ fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
     }
 }
 
-/// Carries intents out side by side: they are about different pods. One that is refused comes again by itself, as
-/// the pod is still pending.
-async fn carry_out(cluster: &Cluster, actor: &Actor, intents: Vec<Intent>) {
-    let work = stream::iter(intents).for_each_concurrent(BINDS_IN_FLIGHT, |intent| async move {
-        if let Err(status) = actor.carry_out(cluster, intent).await {
-            tracing::debug!(%status, "a placement was refused");
+/// Tells the scheduler which of its placements did not come to be.
+fn take_back(cluster: &Cluster, scheduler: &mut Scheduler, refused: &[ObjectKey]) {
+    let view = cluster.view();
+    let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+    refused.iter().for_each(|pod| scheduler.refused(pod, turn));
+}
+
+/// Carries intents out, those about different pods side by side, those about one in order: a pod whose binding is
+/// refused is not said to be scheduled. Returns the pods that were refused something.
+async fn carry_out(cluster: &Cluster, actor: &Actor, intents: Vec<Intent>) -> Vec<ObjectKey> {
+    let work = stream::iter(by_pod(intents)).map(|(pod, intents)| async move {
+        for intent in intents {
+            if let Err(status) = actor.carry_out(cluster, intent).await {
+                tracing::debug!(%pod, %status, "a placement was refused");
+                return Some(pod);
+            }
         }
+        None
     });
-    work.await;
+    work.buffer_unordered(BINDS_IN_FLIGHT).filter_map(|pod| async { pod }).collect().await
+}
+
+fn by_pod(intents: Vec<Intent>) -> BTreeMap<ObjectKey, Vec<Intent>> {
+    let mut pods: BTreeMap<ObjectKey, Vec<Intent>> = BTreeMap::new();
+    for intent in intents {
+        if let Some(pod) = intent.about() {
+            pods.entry(pod.clone()).or_default().push(intent);
+        }
+    }
+    pods
 }

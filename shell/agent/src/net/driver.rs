@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::Serving;
 use super::host::{self, Host};
 use super::metrics::{Metrics, count};
 
@@ -54,11 +55,13 @@ pub(super) struct Driver {
     known: [Option<BTreeSet<Id>>; SOURCES],
     /// Whether the table in the kernel is ours as far as we know, so that changes can be applied to it.
     in_force: bool,
+    /// Tells which pods of this node get new connections, by the table in the kernel.
+    serving: Serving,
 }
 
 impl Driver {
-    pub fn new(params: Params, zone: Arc<RwLock<Zone>>, host: Host, metrics: Arc<Metrics>) -> Self {
-        Driver { net: Net::new(params), zone, host, metrics, known: Default::default(), in_force: false }
+    pub fn new(params: Params, zone: Arc<RwLock<Zone>>, host: Host, metrics: Arc<Metrics>, serving: Serving) -> Self {
+        Driver { net: Net::new(params), zone, host, metrics, known: Default::default(), in_force: false, serving }
     }
 
     /// Applies what comes in until `shutdown`. Whatever has come in meanwhile goes into the same transaction.
@@ -140,7 +143,10 @@ impl Driver {
             (Some(self.net.full()), Vec::new())
         };
         self.publish_names();
-        let Some(text) = text else { return true };
+        let Some(text) = text else {
+            self.publish_serving();
+            return true;
+        };
         let began = Instant::now();
         if let Err(error) = host::nft(&text).await {
             tracing::error!(%error, whole = !self.in_force, "the ruleset was refused");
@@ -153,10 +159,20 @@ impl Driver {
         self.metrics.last_apply_micros.store(micros, Ordering::Relaxed);
         count(&self.metrics.applied);
         self.in_force = true;
+        self.publish_serving();
         for flow in &flows {
             host::forget(flow).await;
         }
         true
+    }
+
+    fn publish_serving(&self) {
+        let now = self.net.ready_here();
+        self.serving.send_if_modified(|before| {
+            let changed = *before != now;
+            *before = now;
+            changed
+        });
     }
 
     fn publish_names(&mut self) {

@@ -11,6 +11,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use gantry_client::Client;
 use gantry_net::dns::Zone;
 use gantry_net::{Cidr, Params};
 use parking_lot::RwLock;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -54,12 +55,18 @@ pub struct NetConfig {
     pub resolv_conf: PathBuf,
     /// Counters that are kept up to date.
     pub metrics: Arc<Metrics>,
+    /// Is told which pods of this node get new connections.
+    pub serving: Serving,
 }
+
+/// Addresses of this node's pods to which the table in force sends new connections of some service. A pod that is to
+/// end is told so only when it is no longer among them, so that no connection meets a server that has gone.
+pub type Serving = Arc<watch::Sender<BTreeSet<Ipv4Addr>>>;
 
 /// Programs services and answers names until `shutdown`; the table stays after that.
 pub fn start(config: NetConfig, shutdown: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let items = watch(&config, &shutdown);
+        let items = follow(&config, &shutdown);
         run(&config, items, &shutdown).await;
     })
 }
@@ -79,12 +86,12 @@ async fn run(config: &NetConfig, items: mpsc::Receiver<Item>, shutdown: &Cancell
     host.prepare().await;
     let names = dns::Server::new(zone.clone(), config.dns_ip, config.resolv_conf.clone(), config.metrics.clone());
     let listening = dns::serve(names, SocketAddr::new(config.dns_ip.into(), DNS_PORT), shutdown.clone());
-    let driver = Driver::new(params, zone, host, config.metrics.clone());
+    let driver = Driver::new(params, zone, host, config.metrics.clone(), config.serving.clone());
     tokio::join!(driver.run(items, shutdown.clone()), listening);
 }
 
 /// Follows everything that the network is made from.
-fn watch(config: &NetConfig, shutdown: &CancellationToken) -> mpsc::Receiver<Item> {
+fn follow(config: &NetConfig, shutdown: &CancellationToken) -> mpsc::Receiver<Item> {
     let (sender, receiver) = mpsc::channel(WAITING_ITEMS);
     let of_node = format!("fieldSelector=spec.nodeName={}", config.node_name);
     let the_node = format!("fieldSelector=metadata.name={}", config.node_name);

@@ -53,7 +53,7 @@ impl Node {
         let zone = Arc::new(RwLock::new(Zone::new("cluster.local", DNS_IP.into(), &[service_cidr, cluster_cidr])));
         let host = Host { node_ip: NODE_IP.into(), service_cidr, dns_ip: DNS_IP.into() };
         let metrics = Arc::new(Metrics::default());
-        let driver = Driver::new(params, zone.clone(), host, metrics.clone());
+        let driver = Driver::new(params, zone.clone(), host, metrics.clone(), Arc::default());
         let mut node = Node { runtime, driver, zone, metrics };
         node.runtime.block_on(host.prepare());
         let own = json!({"metadata": {"name": "n1"}, "spec": {"podCIDR": "10.42.0.0/24"}});
