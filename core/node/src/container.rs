@@ -24,8 +24,6 @@ pub const POD_NAMESPACE_LABEL: &str = "io.kubernetes.pod.namespace";
 pub const POD_UID_LABEL: &str = "io.kubernetes.pod.uid";
 /// The annotation that holds `image::spec_hash`.
 pub const HASH_ANNOTATION: &str = "io.kubernetes.container.hash";
-/// The annotation that holds the file of the last message.
-pub const MESSAGE_FILE_ANNOTATION: &str = "gantry.io/termination-message-file";
 
 /// A container to be made.
 #[derive(Clone, Debug, PartialEq)]

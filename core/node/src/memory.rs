@@ -22,6 +22,7 @@ pub struct Memory {
     pub(crate) sandbox: Retry,
     pub(crate) volumes: Retry,
     pub(crate) volumes_ready: bool,
+    pub(crate) volumes_stale: bool,
     pub(crate) stopped_sandboxes: BTreeSet<String>,
     pub(crate) containers: BTreeMap<String, ContainerMemory>,
     pub(crate) stop: Option<Stop>,
@@ -124,9 +125,9 @@ impl Memory {
             container.create.clear();
         }
     }
-    /// Volumes are to be brought up to date with the next step.
+    /// Volumes are to be brought up to date with the next step; what needs them need not wait for it.
     pub fn refresh_volumes(&mut self) {
-        self.volumes_ready = false;
+        self.volumes_stale = true;
         self.volumes.clear();
     }
 
@@ -182,6 +183,7 @@ impl Memory {
             }
             Action::PrepareVolumes => {
                 self.volumes.failed(now);
+                self.volumes_stale = true;
                 vec![Notice::warning("FailedMount", None, &failure.message)]
             }
             Action::EnsureImage { container } => {

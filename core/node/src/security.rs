@@ -29,6 +29,8 @@ pub struct Security {
     pub privileged: bool,
     /// Uid, where it is set.
     pub user: Option<i64>,
+    /// Name of the user, where a group is set and the image alone says the user.
+    pub user_name: String,
     /// Gid, where it is set.
     pub group: Option<i64>,
     /// Further groups.
@@ -86,6 +88,15 @@ pub fn of_sandbox(pod: &Pod, folder: &str) -> Result<Seccomp, String> {
     seccomp(context.and_then(|context| context.seccomp_profile.as_ref()), folder)
 }
 
+/// Whether the user of the image must be known to make the container.
+pub fn needs_image_user(pod: &Pod, container: &Container) -> bool {
+    let whole = pod::spec(pod).security_context.as_ref();
+    let own = container.security_context.as_ref();
+    let non_root = own.and_then(|own| own.run_as_non_root).or(whole.and_then(|whole| whole.run_as_non_root));
+    let group = own.and_then(|own| own.run_as_group).or(whole.and_then(|whole| whole.run_as_group));
+    non_root == Some(true) || group.is_some()
+}
+
 /// The security of a container; `folder` holds seccomp profiles. An error is a configuration error.
 pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, folder: &str) -> Result<Security, String> {
     let whole = pod::spec(pod).security_context.clone().unwrap_or_default();
@@ -95,6 +106,13 @@ pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, folder:
     if own.run_as_non_root.or(whole.run_as_non_root) == Some(true) {
         check_user(pod, container, user, image)?;
     }
+    let group = own.run_as_group.or(whole.run_as_group);
+    // A group is taken only with a user.
+    let (user, user_name) = match (user, group, image.name.as_str()) {
+        (None, Some(_), "") => (image.uid.or(Some(0)), String::new()),
+        (None, Some(_), name) => (None, name.to_owned()),
+        (user, _, _) => (user, String::new()),
+    };
     let unmasked = privileged || own.proc_mount.as_deref() == Some("Unmasked");
     let listed = |paths: &[&str]| paths.iter().filter(|_| !unmasked).map(|path| (*path).to_owned()).collect();
     let capabilities = own.capabilities.unwrap_or_default();
@@ -104,7 +122,8 @@ pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, folder:
     Ok(Security {
         privileged,
         user,
-        group: own.run_as_group.or(whole.run_as_group),
+        user_name,
+        group,
         groups,
         add: capabilities.add.unwrap_or_default(),
         drop: capabilities.drop.unwrap_or_default(),
@@ -153,6 +172,9 @@ mod tests {
         let found = of(whole, own, &ImageUser::default()).unwrap();
         assert_eq!((found.user, found.group, found.groups), (Some(9), Some(2), vec![4, 3]));
         assert_eq!((found.seccomp, found.no_new_privileges), (Seccomp::RuntimeDefault, true));
+        let grouped =
+            of(json!({"runAsGroup": 2}), json!({}), &ImageUser { uid: None, name: "www".to_owned() }).unwrap();
+        assert_eq!((grouped.user, grouped.user_name.as_str(), grouped.group), (None, "www", Some(2)));
         assert_eq!((found.drop, found.masked.len()), (vec!["ALL".to_owned()], MASKED.len()));
         let privileged = of(json!({}), json!({"privileged": true}), &ImageUser::default()).unwrap();
         assert!(privileged.masked.is_empty() && privileged.read_only.is_empty());

@@ -1,1 +1,37 @@
-//! gantry-agent
+//! The node's half of the cluster: it drives `gantry_node` and `gantry_net` on this machine.
+//!
+//! Invariants: this process owns nothing that runs — containers, containerd and the network table outlive it and are
+//! found again; everything it keeps is below its own directory; it listens on no port but dials out to the server.
+
+mod archive;
+mod cgroups;
+mod cni;
+mod config;
+mod containerd;
+mod error;
+mod events;
+pub mod images;
+mod limits;
+mod logs;
+pub mod net;
+mod node;
+mod paths;
+mod pods;
+mod probes;
+mod run;
+mod runtime;
+mod sources;
+mod sweep;
+mod teardown;
+mod tunnel;
+mod volumes;
+
+pub use config::{Config, Progress, Step};
+pub use error::AgentError;
+pub use run::run;
+pub use teardown::teardown;
+
+/// The socket of the private containerd below the agent's directory.
+pub fn socket(data_dir: &std::path::Path) -> std::path::PathBuf {
+    paths::Paths::new(data_dir).socket()
+}

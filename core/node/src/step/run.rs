@@ -14,15 +14,22 @@ impl<'a> Turn<'a> {
             Some(sandbox) if !sandbox.ready => self.replace_sandbox(sandbox),
             Some(_) => {}
         }
-        if !self.memory.volumes_ready && self.is_due(self.memory.volumes.at) {
-            self.ask(Action::PrepareVolumes);
-        }
+        self.prepare_volumes();
         let pod = self.pod;
         for container in self.wanted() {
             self.bring_up(container);
         }
         for (_, container) in pod::containers(pod) {
             self.watch(container);
+        }
+    }
+
+    fn prepare_volumes(&mut self) {
+        let wanted = !self.memory.volumes_ready || self.memory.volumes_stale;
+        let under_way = self.memory.flights.contains(&Flight::Volumes);
+        if wanted && !under_way && self.is_due(self.memory.volumes.at) {
+            self.memory.volumes_stale = false;
+            self.ask(Action::PrepareVolumes);
         }
     }
 

@@ -1,0 +1,165 @@
+//! Telling the API how a pod is: the newest status, one request at a time, and in the end that the pod is gone.
+
+use std::sync::Arc;
+
+use gantry_client::{Client, PatchKind};
+use gantry_node::pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use parking_lot::Mutex;
+use serde_json::{Map, Value, json};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::limits::API_RETRY;
+
+/// What tells the API of one pod.
+pub(super) struct Report {
+    newest: watch::Sender<Option<Value>>,
+    writer: Writer,
+    task: JoinHandle<()>,
+}
+
+#[derive(Clone)]
+struct Writer {
+    client: Client,
+    path: String,
+    uid: String,
+    /// The status as the API has it.
+    held: Arc<Mutex<Value>>,
+}
+
+/// What became of a write.
+enum Written {
+    Yes,
+    Never,
+    NotYet,
+}
+
+impl Report {
+    pub(super) fn start(client: Client, pod: &Pod) -> Self {
+        let path = format!("/api/v1/namespaces/{}/pods/{}", pod::namespace(pod), pod::name(pod));
+        let held = Arc::new(Mutex::new(value(pod::reported(pod))));
+        let writer = Writer { client, path, uid: pod::uid(pod).to_owned(), held };
+        let (newest, changes) = watch::channel(None);
+        let task = tokio::spawn(writer.clone().follow(changes));
+        Report { newest, writer, task }
+    }
+
+    /// The pod's status is now this.
+    pub(super) fn tell(&self, status: &PodStatus) {
+        self.newest.send_replace(Some(value(status)));
+    }
+
+    /// The API has sent the pod: fields that others wrote are known from it.
+    pub(super) fn heard(&self, pod: &Pod) {
+        let heard = value(pod::reported(pod));
+        let mut held = self.writer.held.lock();
+        if let (Some(held), Some(heard)) = (held.as_object_mut(), heard.as_object()) {
+            for (name, value) in heard {
+                held.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+        }
+    }
+
+    /// Writes what is not yet written, then asks the API to remove the pod's object.
+    pub(super) async fn finish(&self) {
+        self.task.abort();
+        let newest = self.newest.borrow().clone();
+        if let Some(status) = newest {
+            self.writer.persist(&status).await;
+        }
+        let body = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions",
+            "gracePeriodSeconds": 0, "preconditions": {"uid": self.writer.uid},
+        });
+        let mut wait = API_RETRY.0;
+        while let Err(error) = self.writer.client.delete(&self.writer.path, Some(&body)).await {
+            if error.is_not_found() || error.is_conflict() {
+                return;
+            }
+            tracing::debug!(%error, "a pod's object cannot be removed yet");
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(API_RETRY.1);
+        }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Writer {
+    async fn follow(self, mut changes: watch::Receiver<Option<Value>>) {
+        while changes.changed().await.is_ok() {
+            let mut wait = API_RETRY.0;
+            loop {
+                let newest = changes.borrow_and_update().clone();
+                let Some(status) = newest else { break };
+                match self.write(&status).await {
+                    Written::Yes => break,
+                    Written::Never => return,
+                    Written::NotYet => tokio::time::sleep(wait).await,
+                }
+                wait = (wait * 2).min(API_RETRY.1);
+            }
+        }
+    }
+
+    /// Writes this status, however long it takes.
+    async fn persist(&self, status: &Value) {
+        let mut wait = API_RETRY.0;
+        while matches!(self.write(status).await, Written::NotYet) {
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(API_RETRY.1);
+        }
+    }
+
+    async fn write(&self, status: &Value) -> Written {
+        let Some(changes) = difference(&self.held.lock(), status) else { return Written::Yes };
+        let patch = json!({"metadata": {"uid": self.uid}, "status": changes});
+        match self.client.patch(&format!("{}/status", self.path), PatchKind::Merge, &patch).await {
+            Ok(_) => {
+                *self.held.lock() = status.clone();
+                Written::Yes
+            }
+            // Gone, or another pod of the same name: nobody is left to be told.
+            Err(error) if error.is_not_found() || error.is_conflict() => Written::Never,
+            Err(error) => {
+                tracing::debug!(%error, path = self.path, "a pod's status is not written yet");
+                Written::NotYet
+            }
+        }
+    }
+}
+
+fn value(status: &PodStatus) -> Value {
+    serde_json::to_value(status).unwrap_or(Value::Null)
+}
+
+/// The merge patch from one status to another; `None` where they are the same.
+fn difference(held: &Value, wanted: &Value) -> Option<Value> {
+    let blank = Map::new();
+    let (held, wanted) = (held.as_object().unwrap_or(&blank), wanted.as_object().unwrap_or(&blank));
+    let changed = wanted.iter().filter(|(name, value)| held.get(*name) != Some(value));
+    let mut patch: Map<_, _> = changed.map(|(name, value)| (name.clone(), value.clone())).collect();
+    let dropped = held.keys().filter(|name| !wanted.contains_key(*name));
+    patch.extend(dropped.map(|name| (name.clone(), Value::Null)));
+    (!patch.is_empty()).then_some(Value::Object(patch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_differs_is_written() {
+        let check = |held: Value, wanted: Value, expected: Option<Value>| {
+            assert_eq!(difference(&held, &wanted), expected);
+        };
+        check(json!({"a": 1}), json!({"a": 1}), None);
+        check(json!({"a": 1, "b": [1]}), json!({"b": [2], "c": 3}), Some(json!({"a": null, "b": [2], "c": 3})));
+        check(Value::Null, json!({"a": 1}), Some(json!({"a": 1})));
+    }
+}

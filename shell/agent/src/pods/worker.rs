@@ -1,0 +1,265 @@
+//! One pod: steps it, carries its actions out, and tells the API how it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, pending, select_all};
+use gantry_node::{Action, Container, Done, Memory, Observed, Sandbox, pod, step};
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::report::Report;
+use super::{Seen, Shared, Signal};
+use crate::limits::API_RETRY;
+use crate::sources::{Followed, Held};
+
+/// What is now known of the runtime.
+#[derive(Debug)]
+pub(super) enum News {
+    Sandbox(Sandbox),
+    Container(Container),
+    /// A container is no more.
+    NoContainer(String),
+    /// All of it.
+    All(Observed),
+}
+
+/// What a task brings back.
+pub(super) struct Finished {
+    /// The action that it was for; none where the runtime was only looked at.
+    pub(super) action: Option<(Action, Done)>,
+    pub(super) news: Vec<News>,
+}
+
+/// Tokens by volume and path, each with the time to renew it.
+pub(super) type Tokens = Arc<Mutex<BTreeMap<(String, String), (String, Timestamp)>>>;
+
+/// What the tasks of one pod work with.
+#[derive(Clone)]
+pub(super) struct Scene {
+    pub(super) shared: Arc<Shared>,
+    pub(super) pod: Arc<Pod>,
+    pub(super) observed: Arc<Observed>,
+    pub(super) followed: Arc<Vec<Arc<Followed>>>,
+    pub(super) tokens: Tokens,
+}
+
+pub(super) struct Worker {
+    scene: Scene,
+    inbox: mpsc::Receiver<Signal>,
+    seen: watch::Sender<Seen>,
+    memory: Memory,
+    told: PodStatus,
+    report: Report,
+    tasks: JoinSet<Finished>,
+    changes: Vec<Changes>,
+    gone: bool,
+}
+
+/// The changes of something that the pod is made from; the first contents are no change.
+struct Changes {
+    held: watch::Receiver<Held>,
+    filled: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        pod: Arc<Pod>,
+        inbox: mpsc::Receiver<Signal>,
+        seen: watch::Sender<Seen>,
+    ) -> Self {
+        let followed = Arc::new(shared.sources.follow(&pod));
+        let changes =
+            followed.iter().map(|object| Changes { held: object.held(), filled: object.is_filled() }).collect();
+        let told = pod::reported(&pod).clone();
+        let report = Report::start(shared.client.clone(), &pod);
+        let (observed, tokens) = (Arc::default(), Tokens::default());
+        let scene = Scene { shared, pod, observed, followed, tokens };
+        let (memory, tasks) = (Memory::default(), JoinSet::new());
+        Worker { scene, inbox, seen, memory, told, report, tasks, changes, gone: false }
+    }
+
+    /// Works until nothing is left of the pod. `known`: the runtime already has something of it.
+    pub(super) async fn run(mut self, known: bool) {
+        if known {
+            self.scene.observed = Arc::new(self.look().await);
+        }
+        self.memory = Memory::adopt(&self.scene.pod, &self.scene.observed);
+        loop {
+            let again_at = self.drive().await;
+            if self.memory.finished() {
+                return;
+            }
+            let wake = [again_at, self.renewal()].into_iter().flatten().min();
+            tokio::select! {
+                signal = self.inbox.recv() => match signal {
+                    Some(signal) => self.take(signal),
+                    None => return,
+                },
+                Some(finished) = self.tasks.join_next() => {
+                    if let Ok(finished) = finished {
+                        self.finish(finished);
+                    }
+                }
+                () = changed(&mut self.changes) => {
+                    self.memory.refresh();
+                    self.memory.refresh_volumes();
+                }
+                () = until(wake) => {
+                    if self.renewal().is_some_and(|at| at <= Timestamp::now()) {
+                        self.memory.refresh_volumes();
+                    }
+                }
+            }
+        }
+    }
+
+    async fn look(&self) -> Observed {
+        let mut wait = API_RETRY.0;
+        loop {
+            match self.scene.shared.runtime.observe(pod::uid(&self.scene.pod)).await {
+                Ok(observed) => return self.scene.with_messages(observed),
+                Err(error) => tracing::debug!(%error, "cannot look at a pod"),
+            }
+            tokio::time::sleep(wait).await;
+            wait = (wait * 2).min(API_RETRY.1);
+        }
+    }
+
+    /// Takes the next step; when to look again.
+    async fn drive(&mut self) -> Option<Timestamp> {
+        let now = Timestamp::now();
+        let step = step(&self.scene.pod, &self.scene.observed, &mut self.memory, now);
+        let mut finish = None;
+        for action in step.actions {
+            match action {
+                Action::Notify(notice) => self.scene.shared.events.pod(&self.scene.pod, &notice),
+                Action::Finish => finish = Some(action),
+                action => {
+                    let scene = self.scene.clone();
+                    self.tasks.spawn(scene.act(action));
+                }
+            }
+        }
+        self.tell(now);
+        if let Some(action) = finish {
+            if !self.gone {
+                self.report.finish().await;
+            }
+            self.memory.done(&self.scene.pod, &action, &Done::Well, now);
+        }
+        step.again_at
+    }
+
+    /// Tells the API, and those who ask here, how the pod is.
+    fn tell(&mut self, now: Timestamp) {
+        let node = self.scene.shared.node.borrow().clone();
+        let Scene { pod, observed, .. } = &self.scene;
+        let status = gantry_node::status(pod, &self.told, observed, &self.memory, &node, now);
+        if status != self.told {
+            self.told = status;
+            if !self.gone {
+                self.report.tell(&self.told);
+            }
+        }
+        let (pod, observed) = (pod.clone(), observed.clone());
+        self.seen.send_replace(Seen { pod, observed, status: Arc::new(self.told.clone()) });
+    }
+
+    fn take(&mut self, signal: Signal) {
+        match signal {
+            Signal::Pod(pod) => {
+                self.report.heard(&pod);
+                keep_foreign_conditions(&mut self.told, &pod);
+                self.scene.pod = pod;
+            }
+            Signal::Gone(pod) => {
+                self.scene.pod = pod;
+                self.gone = true;
+                self.memory.forsake();
+            }
+            Signal::Exited { id, code, at } => {
+                let scene = self.scene.clone();
+                self.tasks.spawn(async move { Finished { action: None, news: scene.ended(&id, code, at).await } });
+            }
+            Signal::Look => {
+                let scene = self.scene.clone();
+                self.tasks.spawn(async move {
+                    let observed = scene.shared.runtime.observe(pod::uid(&scene.pod)).await;
+                    let news = observed.map(|all| News::All(scene.with_messages(all))).into_iter().collect();
+                    Finished { action: None, news }
+                });
+            }
+        }
+    }
+
+    fn finish(&mut self, finished: Finished) {
+        let observed = Arc::make_mut(&mut self.scene.observed);
+        for news in finished.news {
+            match news {
+                News::Sandbox(sandbox) => observed.put_sandbox(sandbox),
+                News::Container(container) => {
+                    // What was read before the container ended may arrive after it.
+                    let ended = observed.container(&container.id).is_some_and(|known| known.exit().is_some());
+                    if !ended || container.exit().is_some() {
+                        observed.put_container(container);
+                    }
+                }
+                News::NoContainer(id) => observed.containers.retain(|container| container.id != id),
+                News::All(all) => *observed = all,
+            }
+        }
+        if let Some((action, done)) = finished.action {
+            for notice in self.memory.done(&self.scene.pod, &action, &done, Timestamp::now()) {
+                self.scene.shared.events.pod(&self.scene.pod, &notice);
+            }
+        }
+    }
+
+    /// When the next token is to be renewed.
+    fn renewal(&self) -> Option<Timestamp> {
+        self.scene.tokens.lock().values().map(|(_, at)| *at).min()
+    }
+}
+
+/// Conditions that others set arrive with the pod's object.
+fn keep_foreign_conditions(told: &mut PodStatus, pod: &Pod) {
+    let heard = pod::reported(pod).conditions.iter().flatten();
+    let ours = told.conditions.take().unwrap_or_default();
+    let known = |name: &str| ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"].contains(&name);
+    let foreign = heard.filter(|condition| !known(&condition.type_)).cloned();
+    told.conditions = Some(ours.into_iter().filter(|condition| known(&condition.type_)).chain(foreign).collect());
+}
+
+/// Waits for a change of anything that the pod is made from.
+async fn changed(changes: &mut [Changes]) {
+    if changes.is_empty() {
+        return pending().await;
+    }
+    let waits: Vec<BoxFuture<'_, ()>> = changes.iter_mut().map(|one| one.next().boxed()).collect();
+    select_all(waits).await;
+}
+
+impl Changes {
+    async fn next(&mut self) {
+        loop {
+            if self.held.changed().await.is_err() {
+                pending::<()>().await;
+            }
+            if std::mem::replace(&mut self.filled, true) {
+                return;
+            }
+        }
+    }
+}
+
+async fn until(at: Option<Timestamp>) {
+    let Some(at) = at else { return pending().await };
+    let left = at.duration_since(Timestamp::now());
+    tokio::time::sleep(Duration::try_from(left).unwrap_or(Duration::ZERO)).await;
+}

@@ -1,0 +1,129 @@
+//! An agent from start to end.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use gantry_cri::Runtime;
+use gantry_net::Cidr;
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cgroups::Cgroups;
+use crate::config::{Config, Step};
+use crate::error::AgentError;
+use crate::events::Events;
+use crate::limits::{EVENTS, PULLS, STARTS};
+use crate::net::{self, NetConfig, Serving};
+use crate::node::{self, Keeper, Machine};
+use crate::paths::Paths;
+use crate::pods::{Pods, Shared};
+use crate::runtime::Watched;
+use crate::sources::Sources;
+use crate::{containerd, images, logs, tunnel, volumes};
+
+/// Runs a node until `shutdown`. What runs then goes on: containers, containerd, the network.
+pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), AgentError> {
+    volumes::clear_umask();
+    let paths = Paths::new(&config.data_dir);
+    for folder in [paths.root().to_owned(), paths.pods(), paths.logs()] {
+        std::fs::create_dir_all(&folder).map_err(AgentError::at("create", &folder))?;
+    }
+    let machine = Machine::look(config.node_ip, paths.root());
+    let suspect = Arc::new(Notify::new());
+    let start = async {
+        let registered = async {
+            let node = node::register(&config, &machine).await;
+            (config.progress)(Step::Registered);
+            Ok::<_, AgentError>(node)
+        };
+        tokio::try_join!(registered, start_runtime(&config, &paths, &suspect, &shutdown))
+    };
+    let (node, runtime) = tokio::select! {
+        () = shutdown.cancelled() => return Ok(()),
+        started = start => started?,
+    };
+    let mut parts = JoinSet::new();
+    let (serving, served) = watch::channel(BTreeSet::new());
+    let network = network(&config, &machine, Arc::new(serving), &shutdown)?;
+    let events = Events::start(config.client.clone(), config.node_name.clone());
+    let (network_ready, network_is_ready) = watch::channel(false);
+    let (_facts, facts) = watch::channel(node::facts(&config, &machine, &paths));
+    let watched = Watched::new(runtime.clone(), suspect);
+    let pods = Pods::new(Arc::new(Shared {
+        client: config.client.clone(),
+        runtime: watched.clone(),
+        paths: paths.clone(),
+        cgroups: Cgroups::find(),
+        sources: Sources::start(config.client.clone()),
+        events: events.clone(),
+        node: facts,
+        starts: Semaphore::new(STARTS),
+        pulls: Semaphore::new(PULLS),
+        network_ready: network_is_ready,
+        served,
+    }));
+    let (sender, happened) = mpsc::channel(EVENTS);
+    let (name, look) = (config.node_name.clone(), Arc::new(Notify::new()));
+    parts.spawn(watched.listen(sender));
+    parts.spawn(logs::rotate(pods.clone(), shutdown.clone()));
+    parts.spawn(tunnel::keep(config.client.clone(), name.clone(), pods.clone(), shutdown.clone()));
+    parts.spawn(Keeper { config, machine, runtime, paths, events, network_ready, look }.run(node, shutdown.clone()));
+    pods.run(&name, happened, shutdown).await;
+    network.abort();
+    parts.shutdown().await;
+    Ok(())
+}
+
+/// Has a runtime that answers and knows the pods' first image.
+async fn start_runtime(
+    config: &Config,
+    paths: &Paths,
+    suspect: &Arc<Notify>,
+    shutdown: &CancellationToken,
+) -> Result<Runtime, AgentError> {
+    let socket = config.containerd_socket.clone().unwrap_or_else(|| paths.socket());
+    if config.containerd_socket.is_none() {
+        containerd::ensure(paths, &config.registry_config_dir).await?;
+        let (paths, registries) = (paths.clone(), config.registry_config_dir.clone());
+        containerd::supervise(paths, registries, suspect.clone(), shutdown.clone());
+    }
+    let runtime = Runtime::new(&socket);
+    if config.containerd_socket.is_none() {
+        images::ensure_pause(&runtime, &socket, paths, &config.pause).await?;
+    } else {
+        runtime.version().await?;
+    }
+    (config.progress)(Step::Containerd);
+    Ok(runtime)
+}
+
+/// Starts services and names.
+fn network(
+    config: &Config,
+    machine: &Machine,
+    serving: Serving,
+    shutdown: &CancellationToken,
+) -> Result<tokio::task::JoinHandle<()>, AgentError> {
+    let cidr = |what: &str, text: &str| {
+        let cause = format!("{text:?} is no range of IPv4 addresses");
+        Cidr::parse(text).ok_or_else(|| AgentError::Configuration { what: what.to_owned(), cause })
+    };
+    let std::net::IpAddr::V4(node_ip) = machine.ip else {
+        let cause = "services need an IPv4 address of the node".to_owned();
+        return Err(AgentError::Configuration { what: format!("the node's address {}", machine.ip), cause });
+    };
+    let network = NetConfig {
+        client: config.client.clone(),
+        node_name: config.node_name.clone(),
+        node_ip,
+        cluster_cidr: cidr("the range of pods", &config.cluster_cidr)?,
+        service_cidr: cidr("the range of services", &config.service_cidr)?,
+        dns_ip: config.cluster_dns,
+        cluster_domain: config.cluster_domain.clone(),
+        resolv_conf: "/etc/resolv.conf".into(),
+        metrics: Arc::default(),
+        serving,
+    };
+    Ok(net::start(network, shutdown.clone()))
+}

@@ -1,0 +1,79 @@
+//! Taking a node apart: nothing of it stays on the machine but files below its own directory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use futures_util::{StreamExt, stream};
+use gantry_cri::Runtime;
+use gantry_net::Cidr;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cgroups::Cgroups;
+use crate::config::Config;
+use crate::error::AgentError;
+use crate::limits::TEARDOWNS;
+use crate::paths::Paths;
+use crate::{cni, containerd, net, volumes};
+
+/// Ends all pods and the private containerd, and removes mounts, cgroups and the network. May be repeated.
+pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentError> {
+    let paths = Paths::new(data_dir);
+    if let Err(error) = pods(&paths).await {
+        // What cannot be ended in good order is ended by force, below.
+        tracing::warn!(%error, "pods are not ended in good order");
+    }
+    containerd::stop(&paths).await;
+    let cgroups = Cgroups::find();
+    cgroups.remove(cgroup_root).await;
+    end_shims(&paths);
+    volumes::unmount_below(paths.root());
+    let (service_cidr, dns) = (Cidr::parse(Config::SERVICE_CIDR), Config::CLUSTER_DNS);
+    if let Some(service_cidr) = service_cidr {
+        net::teardown(service_cidr, dns).await;
+    }
+    cni::forget();
+    for folder in [paths.pods(), paths.logs(), paths.cni_state(), paths.containerd().join("state")] {
+        volumes::remove(&folder)?;
+    }
+    Ok(())
+}
+
+/// Ends all pods through containerd, which is started for that if it does not run.
+async fn pods(paths: &Paths) -> Result<(), AgentError> {
+    if !paths.containerd().join("config.toml").exists() {
+        return Ok(());
+    }
+    let present = fs::read_dir(paths.pods()).is_ok_and(|mut folder| folder.next().is_some());
+    if containerd::find(paths).is_none() && !present {
+        return Ok(());
+    }
+    containerd::ensure_as_it_was(paths).await?;
+    let runtime = Runtime::new(&paths.socket());
+    let sandboxes = runtime.sandboxes(BTreeMap::new()).await?;
+    let ends = stream::iter(sandboxes).map(|sandbox| {
+        let runtime = runtime.clone();
+        async move {
+            runtime.stop_sandbox(&sandbox.id).await?;
+            runtime.remove_sandbox(&sandbox.id).await
+        }
+    });
+    let ended: Vec<_> = ends.buffer_unordered(TEARDOWNS).collect().await;
+    ended.into_iter().collect::<Result<(), _>>().map_err(AgentError::from)
+}
+
+/// Kills the processes that watched over containers of our containerd.
+fn end_shims(paths: &Paths) {
+    let socket = paths.socket();
+    let socket = socket.as_os_str().as_encoded_bytes();
+    for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else { continue };
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        let mut words = command.split(|byte| *byte == 0);
+        let is_shim = words.next().is_some_and(|program| program.ends_with(b"containerd-shim-runc-v2"));
+        if is_shim && words.any(|word| word == socket) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+}
