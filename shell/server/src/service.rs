@@ -86,7 +86,7 @@ async fn handle(
 }
 
 fn authorize(view: &View, user: &User, asked: &Asked, query: &Query) -> Result<(), Refusal> {
-    let allow = |attributes: &Attributes<'_>| gantry_policy::allow(view, attributes).map_err(Box::new);
+    let allow = |attributes: &Attributes<'_>| gantry_policy::allow(view, attributes);
     if !asked.resource_request {
         return allow(&Attributes::path(user, asked.verb, &asked.path));
     }

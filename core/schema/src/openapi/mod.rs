@@ -7,7 +7,7 @@ mod components;
 mod paths;
 mod prose;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -79,6 +79,17 @@ pub fn document(schema: &Schema, group: &str, version: &str, served: &[Served<'_
     })
 }
 
+/// What the documentation says of fields of the type `root` and of all that it reaches. A field is named by its type
+/// and its own name: `io.k8s.api.core.v1.PodStatus.podIP`.
+pub fn descriptions<'a>(root: &str, fields: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, String> {
+    let prose = prose::of([root].into_iter());
+    let of_field = |field: &str| {
+        let (type_name, name) = field.rsplit_once('.')?;
+        prose.get(type_name)?["properties"][name]["description"].as_str().map(str::to_owned)
+    };
+    fields.filter_map(|field| Some((field, of_field(field)?))).collect()
+}
+
 /// Where a component is.
 fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
@@ -128,6 +139,14 @@ mod tests {
         assert_eq!(containers["items"]["$ref"], "#/components/schemas/io.k8s.api.core.v1.Container");
         let protocol = &schemas["io.k8s.api.core.v1.ContainerPort"]["properties"]["protocol"];
         assert_eq!((&protocol["default"], &protocol["type"]), (&json!("TCP"), &json!("string")));
+    }
+
+    #[test]
+    fn fields_far_below_a_type_have_their_description() {
+        let field = "io.k8s.api.core.v1.PodStatus.podIP";
+        let found = descriptions("io.k8s.api.core.v1.Pod", [field, "io.k8s.api.core.v1.PodStatus.nope"].into_iter());
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&field]);
+        assert!(found[field].starts_with("podIP address allocated to the pod"), "{}", found[field]);
     }
 
     #[test]

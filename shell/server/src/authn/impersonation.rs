@@ -44,7 +44,7 @@ fn permit(view: &View, user: &User, wanted: &User) -> Result<(), Refusal> {
     let ask = |group, resource, subresource, namespace, name| {
         let asked =
             Attributes { group, resource, subresource, namespace, name, ..Attributes::path(user, "impersonate", "") };
-        gantry_policy::allow(view, &asked).map_err(Box::new)
+        gantry_policy::allow(view, &asked)
     };
     match wanted.service_account() {
         Some((namespace, name)) => ask("", "serviceaccounts", "", namespace, name)?,

@@ -2,6 +2,7 @@
 //!
 //! Invariants: the view is never held over an await; a list is written piece by piece from stored bytes.
 
+mod columns;
 mod get;
 mod list;
 pub(crate) mod options;

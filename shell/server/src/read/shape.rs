@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::Refusal;
 use crate::negotiate::Shape;
 use crate::query::Query;
+use crate::read::columns;
 
 /// `includeObject`: what a table's row carries beside its cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,8 +90,9 @@ impl Renderer {
             format!("{{\"kind\":{kind:?},\"apiVersion\":{version:?},\"metadata\":{metadata},").as_bytes(),
         );
         if self.shape == Shape::Table {
-            let columns = if columns { self.columns() } else { Value::Null };
-            out.extend_from_slice(format!("\"columnDefinitions\":{columns},\"rows\":[").as_bytes());
+            out.extend_from_slice(b"\"columnDefinitions\":");
+            out.extend_from_slice(if columns { columns::of(self.kind) } else { b"null" });
+            out.extend_from_slice(b",\"rows\":[");
         } else {
             out.extend_from_slice(b"\"items\":[");
         }
@@ -111,14 +113,6 @@ impl Renderer {
             Include::Object => out.extend_from_slice(object),
         }
         out.push(b'}');
-    }
-
-    fn columns(&self) -> Value {
-        let columns = self.kind.columns.iter().map(|column| {
-            json!({"name": column.name, "type": column.kind, "format": column.format,
-                "description": column.description, "priority": column.priority})
-        });
-        columns.collect()
     }
 }
 
