@@ -80,7 +80,7 @@ impl<'a> Attributes<'a> {
     }
     /// The same question about a subresource.
     #[must_use]
-    pub fn sub(mut self, subresource: &'a str) -> Self {
+    pub fn subresource(mut self, subresource: &'a str) -> Self {
         self.subresource = subresource;
         self
     }

@@ -27,9 +27,9 @@ pub fn authorize(view: &View, asked: &Attributes<'_>) -> Verdict {
 }
 
 /// `authorize`, as a result: the refusal is upstream's 403.
-pub fn allow(view: &View, asked: &Attributes<'_>) -> Result<(), Status> {
+pub fn allow(view: &View, asked: &Attributes<'_>) -> Result<(), Box<Status>> {
     let verdict = authorize(view, asked);
-    if verdict.allowed { Ok(()) } else { Err(forbidden(asked, &verdict.reason)) }
+    if verdict.allowed { Ok(()) } else { Err(Box::new(forbidden(asked, &verdict.reason))) }
 }
 
 /// The 403 for what is asked: `pods "x" is forbidden: User "u" cannot get resource "pods" in API group "" ...`.
@@ -166,7 +166,8 @@ mod tests {
         assert!(!authorize(&view(), &pods).allowed);
         pods.field_selector = "spec.nodeName=n1";
         assert!(authorize(&view(), &pods).allowed);
-        let token = Attributes::resource(&n1, "create", &gantry_kinds::SERVICE_ACCOUNT, "web", "bot").sub("token");
+        let token =
+            Attributes::resource(&n1, "create", &gantry_kinds::SERVICE_ACCOUNT, "web", "bot").subresource("token");
         assert!(authorize(&view(), &token).allowed);
         // Without the group the name means nothing.
         check(&user("system:node:n1", &[]), "get", &SECRET, ("web", "tls"), Err(""));
@@ -182,7 +183,7 @@ mod tests {
             r#"pods "x" is forbidden: User "bob" cannot get resource "pods" in API group "" in the namespace "default""#
         );
         assert_eq!(
-            text(&Attributes::resource(&bob, "list", &ROLE, "", "").sub("log")),
+            text(&Attributes::resource(&bob, "list", &ROLE, "", "").subresource("log")),
             r#"roles.rbac.authorization.k8s.io is forbidden: User "bob" cannot list resource "roles/log" in API group "rbac.authorization.k8s.io" at the cluster scope"#
         );
         assert_eq!(text(&Attributes::path(&bob, "get", "/foo")), r#"forbidden: User "bob" cannot get path "/foo""#);

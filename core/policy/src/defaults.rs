@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn every_line_is_read() {
         assert_eq!((roles().len(), bindings().len()), (81, 62));
-        assert!(roles().iter().all(|role| role.aggregates.is_some() != !role.rules.is_empty()));
+        assert!(roles().iter().all(|role| role.aggregates.is_some() == role.rules.is_empty()));
         assert!(bindings().iter().all(|b| !b.role.is_empty() && (b.name == "system:node") == b.subjects.is_empty()));
         for binding in bindings() {
             let namespace = if binding.role_kind == "Role" { binding.namespace } else { "" };

@@ -60,7 +60,7 @@ fn controllers_may_do_their_work() {
     let check = |controller: &str, verb: &str, kind: KindRef, subresource: &str| {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
         let user = user(&format!("system:serviceaccount:kube-system:{controller}"), &groups);
-        let asked = Attributes::resource(&user, verb, kind, "default", "x").sub(subresource);
+        let asked = Attributes::resource(&user, verb, kind, "default", "x").subresource(subresource);
         assert!(authorize(&world.view, &asked).allowed, "{controller} {verb} {kind:?}/{subresource}");
     };
     check("deployment-controller", "patch", &DEPLOYMENT, "status");
@@ -81,7 +81,7 @@ fn controllers_may_do_their_work() {
     check("clusterrole-aggregation-controller", "patch", &CLUSTER_ROLE, "");
     let scheduler = user("system:kube-scheduler", &["system:authenticated"]);
     for (verb, subresource) in [("create", "binding"), ("patch", "status"), ("delete", "")] {
-        let asked = Attributes::resource(&scheduler, verb, &POD, "default", "x").sub(subresource);
+        let asked = Attributes::resource(&scheduler, verb, &POD, "default", "x").subresource(subresource);
         assert!(authorize(&world.view, &asked).allowed, "{verb} {subresource}");
     }
 }
