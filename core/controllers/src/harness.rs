@@ -80,7 +80,11 @@ impl World {
             return;
         }
         let ends = !after["metadata"]["deletionTimestamp"].is_null() && after["metadata"]["finalizers"].is_null();
-        if ends && !before["metadata"]["finalizers"].is_null() { self.remove(key) } else { drop(self.store(key.kind, after)) }
+        if ends && !before["metadata"]["finalizers"].is_null() {
+            self.remove(key)
+        } else {
+            drop(self.store(key.kind, after))
+        }
     }
 
     /// The node has ended the pods that it was told to end.
@@ -126,7 +130,7 @@ impl World {
     }
 
     /// Carries out one intent, or refuses it.
-    pub(crate) fn carry_out(&mut self, intent: &Intent) -> Result<(), Status> {
+    pub(crate) fn carry_out(&mut self, intent: &Intent) -> Result<(), Box<Status>> {
         match intent {
             Intent::Create { kind, namespace, body } => self.create(kind, namespace, body.clone()),
             Intent::Patch { key, patch, .. } => {
@@ -147,10 +151,16 @@ impl World {
             Intent::Post { key, subresource: "finalize", body } => {
                 self.guarded(key, body["metadata"]["uid"].as_str(), None)?;
                 let left = body["spec"]["finalizers"].as_array().is_some_and(|left| !left.is_empty());
-                if left { drop(self.store(&NAMESPACE, body.clone())) } else { self.remove(key) }
+                if left {
+                    drop(self.store(&NAMESPACE, body.clone()))
+                } else {
+                    self.remove(key)
+                }
                 Ok(())
             }
-            Intent::Post { subresource, .. } => Err(Status::bad_request(format!("no subresource {subresource}"))),
+            Intent::Post { subresource, .. } => {
+                Err(Box::new(Status::bad_request(format!("no subresource {subresource}"))))
+            }
             Intent::Event { reason, message, .. } => {
                 self.events.push(((*reason).to_owned(), message.clone()));
                 Ok(())
@@ -158,15 +168,15 @@ impl World {
         }
     }
 
-    fn guarded(&self, key: &ObjectKey, uid: Option<&str>, revision: Option<u64>) -> Result<Arc<Object>, Status> {
+    fn guarded(&self, key: &ObjectKey, uid: Option<&str>, revision: Option<u64>) -> Result<Arc<Object>, Box<Status>> {
         let object = self.view.at(key).ok_or_else(|| Status::not_found(key.kind, &key.name))?;
         if uid != Some(object.uid()) || revision.is_some_and(|revision| revision != object.header.revision) {
-            return Err(Status::conflict(key.kind, &key.name, "the object has been modified"));
+            return Err(Box::new(Status::conflict(key.kind, &key.name, "the object has been modified")));
         }
         Ok(object.clone())
     }
 
-    fn create(&mut self, kind: KindRef, namespace: &str, mut body: Value) -> Result<(), Status> {
+    fn create(&mut self, kind: KindRef, namespace: &str, mut body: Value) -> Result<(), Box<Status>> {
         if body["metadata"]["name"].is_null() {
             let stem = body["metadata"]["generateName"].as_str().unwrap().to_owned();
             self.seed += 1;
@@ -174,7 +184,7 @@ impl World {
         }
         let name = body["metadata"]["name"].as_str().unwrap();
         if self.view.get(kind, namespace, name).is_some() {
-            return Err(Status::already_exists(kind, name));
+            return Err(Box::new(Status::already_exists(kind, name)));
         }
         assert_eq!(body["metadata"]["namespace"].as_str().unwrap_or_default(), namespace);
         self.put(kind, body);
@@ -190,7 +200,8 @@ impl World {
             _ => {}
         }
         finalizers.dedup();
-        let waits = key.kind == &POD && grace != Some(0) && object.field("spec.nodeName").is_some_and(|n| !n.is_empty());
+        let waits =
+            key.kind == &POD && grace != Some(0) && object.field("spec.nodeName").is_some_and(|n| !n.is_empty());
         if finalizers.is_empty() && !waits && key.kind != &NAMESPACE {
             return self.remove(key);
         }

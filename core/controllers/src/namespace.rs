@@ -101,7 +101,12 @@ fn status(namespace: &Value, contents: &[&Arc<Object>], now: Timestamp) -> Value
     let resources = remaining.into_iter().map(count).collect::<Vec<_>>().join(", ");
     let holding = finalizers.into_iter().map(held).collect::<Vec<_>>().join(", ");
     let mut said = vec![
-        ("NamespaceDeletionDiscoveryFailure", false, "ResourcesDiscovered", "All resources successfully discovered".into()),
+        (
+            "NamespaceDeletionDiscoveryFailure",
+            false,
+            "ResourcesDiscovered",
+            "All resources successfully discovered".into(),
+        ),
         (
             "NamespaceDeletionGroupVersionParsingFailure",
             false,
@@ -153,15 +158,21 @@ mod tests {
 
     fn world() -> World {
         let mut world = World::new();
-        world.put(&NAMESPACE, json!({
-            "metadata": {"name": "web", "deletionTimestamp": "2026-01-01T00:00:00Z"},
-            "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"},
-        }));
+        world.put(
+            &NAMESPACE,
+            json!({
+                "metadata": {"name": "web", "deletionTimestamp": "2026-01-01T00:00:00Z"},
+                "spec": {"finalizers": ["kubernetes"]}, "status": {"phase": "Terminating"},
+            }),
+        );
         world.put(&POD, json!({"metadata": {"name": "p", "namespace": "web"}}));
         world.put(&CONFIG_MAP, json!({"metadata": {"name": "c", "namespace": "web"}}));
-        world.put(&CONFIG_MAP, json!({
-            "metadata": {"name": "held", "namespace": "web", "finalizers": ["x.io/hold"]},
-        }));
+        world.put(
+            &CONFIG_MAP,
+            json!({
+                "metadata": {"name": "held", "namespace": "web", "finalizers": ["x.io/hold"]},
+            }),
+        );
         world.put(&CONFIG_MAP, json!({"metadata": {"name": "other", "namespace": "elsewhere"}}));
         world
     }

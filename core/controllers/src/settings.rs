@@ -103,15 +103,15 @@ mod tests {
 
     #[test]
     fn subnets_cover_the_network() {
-        let all: Vec<String> =
-            "10.42.0.0/22".parse::<Cidr>().unwrap().subnets(24).map(|c| c.to_string()).collect();
+        let all: Vec<String> = "10.42.0.0/22".parse::<Cidr>().unwrap().subnets(24).map(|c| c.to_string()).collect();
         assert_eq!(all, ["10.42.0.0/24", "10.42.1.0/24", "10.42.2.0/24", "10.42.3.0/24"]);
         assert_eq!("10.42.0.0/24".parse::<Cidr>().unwrap().subnets(16).count(), 0);
     }
 
     #[test]
     fn overlap_is_symmetric() {
-        let [wide, narrow, other] = ["10.42.0.0/16", "10.42.7.0/24", "10.43.7.0/24"].map(|c| c.parse::<Cidr>().unwrap());
+        let [wide, narrow, other] =
+            ["10.42.0.0/16", "10.42.7.0/24", "10.43.7.0/24"].map(|c| c.parse::<Cidr>().unwrap());
         assert!(wide.overlaps(narrow) && narrow.overlaps(wide));
         assert!(!wide.overlaps(other) && !other.overlaps(narrow));
     }

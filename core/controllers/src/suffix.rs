@@ -44,8 +44,7 @@ mod tests {
 
     #[test]
     fn endings_differ_by_seed_and_place() {
-        let names: BTreeSet<String> =
-            (0..40).flat_map(|seed| (0..40).map(move |at| name("web-", seed, at))).collect();
+        let names: BTreeSet<String> = (0..40).flat_map(|seed| (0..40).map(move |at| name("web-", seed, at))).collect();
         assert_eq!(names.len(), 1600);
         assert!(names.iter().all(|n| n.len() == 9 && n.starts_with("web-")));
     }

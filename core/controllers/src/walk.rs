@@ -144,11 +144,12 @@ fn template(image: u8) -> Value {
 
 /// A size with a surge and an unavailability that are not both nothing.
 fn bounds() -> impl Strategy<Value = (i64, i64, i64)> {
-    (1..7_i64, 0..4_i64, 0..4_i64).prop_filter("something has to move", |(_, surge, unavailable)| surge + unavailable > 0)
+    (1..7_i64, 0..4_i64, 0..4_i64)
+        .prop_filter("something has to move", |(_, surge, unavailable)| surge + unavailable > 0)
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// From a complete state, whatever templates come in whatever order: never more pods than allowed, never fewer
     /// available ones, and in the end all of the last template.

@@ -114,7 +114,7 @@ impl<'a> Rollout<'a> {
         claim.owned.sort_by(|a, b| write::by_age(a, b));
         // A set that is adopted in this turn is changed in the next, when its revision is known.
         let own = claim.owned.into_iter().filter(|set| owners::manages(object, set));
-        let sets: Vec<Set<'a>> = own.map(|set| Set::read(set)).collect();
+        let sets: Vec<Set<'a>> = own.map(Set::read).collect();
         let template = value.pointer("/spec/template").cloned().unwrap_or_default();
         let new = sets.iter().position(|set| set.has_template(&template));
         let deadline = tree::int_at(&value, "/spec/progressDeadlineSeconds").filter(|s| *s < i64::from(i32::MAX));
@@ -151,7 +151,11 @@ impl<'a> Rollout<'a> {
             }
             return self.write_status(false);
         }
-        if tree::str_at(&self.value, "/spec/strategy/type") == "Recreate" { self.recreate() } else { self.roll() }
+        if tree::str_at(&self.value, "/spec/strategy/type") == "Recreate" {
+            self.recreate()
+        } else {
+            self.roll()
+        }
         self.write_status(true);
     }
 

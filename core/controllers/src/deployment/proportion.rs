@@ -33,9 +33,8 @@ impl Rollout<'_> {
 
     fn is_saturated(&self) -> bool {
         let wanted = self.bounds.replicas;
-        self.new_set().is_some_and(|set| {
-            set.replicas == wanted && set.desired() == Some(wanted) && set.available == wanted
-        })
+        self.new_set()
+            .is_some_and(|set| set.replicas == wanted && set.desired() == Some(wanted) && set.available == wanted)
     }
 
     /// Shares out what there is to add or to take, in proportion to the sets' sizes; what rounding leaves goes to

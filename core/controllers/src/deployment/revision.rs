@@ -118,8 +118,7 @@ impl Rollout<'_> {
     /// How many replicas a new set starts with.
     fn first_size(&self) -> i64 {
         let Bounds { replicas, rolling, .. } = self.bounds;
-        let present: i64 = self.sets.iter().map(|set| set.replicas).sum();
-        if rolling { (self.bounds.max() - present).clamp(0, replicas) } else { replicas }
+        if rolling { self.room().clamp(0, replicas) } else { replicas }
     }
 
     fn new_body(&self, name: &str, hash: &str, revision: &str, replicas: i64) -> Value {

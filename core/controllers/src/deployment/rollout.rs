@@ -31,12 +31,17 @@ impl Rollout<'_> {
             self.scale_set(new, wanted);
             return true;
         }
-        let present: i64 = self.sets.iter().map(|set| set.replicas).sum();
-        let room = (self.bounds.max() - present).clamp(0, wanted - have);
+        let room = self.room().clamp(0, wanted - have);
         if room > 0 {
             self.scale_set(new, have + room);
         }
         room > 0
+    }
+
+    /// How many more pods there may be.
+    pub(super) fn room(&self) -> i64 {
+        let occupied: i64 = self.sets.iter().map(|set| set.occupied(self.turn.view)).sum();
+        self.bounds.max() - occupied
     }
 
     fn shrink_old(&mut self, new: usize) -> bool {
@@ -45,40 +50,40 @@ impl Rollout<'_> {
         if old.iter().all(|at| self.sets[*at].replicas == 0) {
             return false;
         }
-        let coming = self.sets[new].replicas - self.sets[new].available;
+        let lasting: Vec<i64> = self.sets.iter().map(|set| set.lasting(self.turn)).collect();
+        let coming = self.sets[new].replicas - lasting[new];
         let spare = present - self.bounds.min_available() - coming;
         if spare <= 0 {
             return false;
         }
-        let unhealthy = self.drop_unhealthy(&old, spare);
-        let surplus = self.drop_surplus(&old, spare - unhealthy);
-        unhealthy + surplus > 0
+        let unhealthy = self.drop_unhealthy(&old, &lasting, spare);
+        let surplus = lasting.iter().sum::<i64>() - self.bounds.min_available();
+        let healthy = self.drop_oldest(&old, surplus.min(spare - unhealthy));
+        unhealthy + healthy > 0
     }
 
     /// Old pods that are not available go first: nobody misses them, and they must not hold up the rollout.
-    fn drop_unhealthy(&mut self, old: &[usize], spare: i64) -> i64 {
+    fn drop_unhealthy(&mut self, old: &[usize], lasting: &[i64], spare: i64) -> i64 {
         let mut dropped = 0;
         for &at in old {
-            let set = &self.sets[at];
-            let count = (set.replicas - set.available).clamp(0, spare - dropped);
+            let replicas = self.sets[at].replicas;
+            let count = (replicas - lasting[at]).min(spare - dropped);
             if count > 0 {
-                self.scale_set(at, set.replicas - count);
+                self.scale_set(at, replicas - count);
                 dropped += count;
             }
         }
         dropped
     }
 
-    /// Old pods beyond what must be available go, those of the oldest set first. A set that has not yet carried out
-    /// its last scaling still counts pods that are about to go, so no more than `spare` go whatever is counted.
-    fn drop_surplus(&mut self, old: &[usize], spare: i64) -> i64 {
-        let available: i64 = self.sets.iter().map(|set| set.available).sum();
-        let surplus = (available - self.bounds.min_available()).min(spare);
+    /// So many old pods go, those of the oldest set first.
+    fn drop_oldest(&mut self, old: &[usize], count: i64) -> i64 {
         let mut dropped = 0;
         for &at in old {
-            let count = self.sets[at].replicas.min(surplus - dropped);
+            let replicas = self.sets[at].replicas;
+            let count = replicas.min(count - dropped);
             if count > 0 {
-                self.scale_set(at, self.sets[at].replicas - count);
+                self.scale_set(at, replicas - count);
                 dropped += count;
             }
         }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use gantry_kinds::tree::{self, int_at};
-use gantry_kinds::REPLICA_SET;
-use gantry_view::{Intent, Object, Outcome};
+use gantry_kinds::{POD, REPLICA_SET};
+use gantry_view::{Intent, Object, Outcome, Turn, View};
 use serde_json::{Map, Value, json};
 
 use super::bounds::Bounds;
 use super::revision::{DESIRED, HASH, MAX, REVISION};
-use crate::write;
+use crate::pod_facts::{PodFacts, is_active};
+use crate::{time, write};
 
 /// A set, with the changes of this turn.
 pub(super) struct Set<'a> {
@@ -102,6 +103,26 @@ impl<'a> Set<'a> {
         tree::list_at(&self.value, "/status/conditions").iter().find(|c| c["type"] == "ReplicaFailure")
     }
 
+    fn pods(&self, view: &'a View) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
+        view.owned_by(self.object.uid()).filter(|pod| pod.key().kind == &POD && is_active(pod))
+    }
+
+    /// How many pods there are or may be at any moment: a set that was scaled down counts those that are still there.
+    pub(super) fn occupied(&self, view: &'a View) -> i64 {
+        self.replicas.max(number(self.pods(view).count()))
+    }
+
+    /// How many available pods there will be when the set has carried out its last scaling. The pods themselves are
+    /// asked, because what the status counts may have turned or gone since.
+    pub(super) fn lasting(&self, turn: Turn<'a>) -> i64 {
+        let min_ready = int_at(&self.value, "/spec/minReadySeconds").unwrap_or(0);
+        let is_available = |pod: &&Arc<Object>| {
+            let due = PodFacts::of(pod).available_at(min_ready, turn.now);
+            due.is_some_and(|due| time::is_over(due, turn.now))
+        };
+        self.replicas.min(number(self.pods(turn.view).filter(is_available).count()))
+    }
+
     pub(super) fn scale(&mut self, replicas: i64, bounds: Bounds) {
         self.replicas = replicas;
         self.annotate(DESIRED, &bounds.replicas.to_string());
@@ -133,6 +154,10 @@ impl<'a> Set<'a> {
             outcome.push(scaled(deployment, self.object.name(), self.before, self.replicas));
         }
     }
+}
+
+fn number(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The event of a scaled set.

@@ -113,8 +113,8 @@ impl Rollout<'_> {
         if self.deadline.is_none() {
             return self.conditions.remove("Progressing");
         }
-        let settled = counts.replicas == counts.updated
-            && self.conditions.reason("Progressing") == "NewReplicaSetAvailable";
+        let settled =
+            counts.replicas == counts.updated && self.conditions.reason("Progressing") == "NewReplicaSetAvailable";
         if settled {
             return;
         }

@@ -25,13 +25,7 @@ pub(super) struct Group {
 pub(super) type Groups = BTreeMap<String, Group>;
 
 /// What the slices of one address type should hold.
-pub(super) fn wanted(
-    service: &Object,
-    value: &Value,
-    selector: &LabelSelector,
-    family: &str,
-    view: &View,
-) -> Groups {
+pub(super) fn wanted(service: &Object, value: &Value, selector: &LabelSelector, family: &str, view: &View) -> Groups {
     let mut groups = Groups::new();
     for pod in view.list(&POD, Some(service.namespace())) {
         if !selector.matches(&pod.header.labels) {
@@ -98,7 +92,8 @@ fn ports(service: &Value, facts: &PodFacts) -> Vec<Value> {
             Value::Number(number) if number.as_i64() != Some(0) => Value::Number(number.clone()),
             _ => port["port"].clone(),
         };
-        let mut resolved = json!({"name": port["name"].as_str().unwrap_or_default(), "protocol": protocol, "port": number});
+        let mut resolved =
+            json!({"name": port["name"].as_str().unwrap_or_default(), "protocol": protocol, "port": number});
         if let Some(application) = port.get("appProtocol") {
             resolved["appProtocol"] = application.clone();
         }

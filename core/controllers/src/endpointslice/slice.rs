@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use gantry_kinds::tree::{self, list_at, str_at};
 use gantry_kinds::ENDPOINT_SLICE;
+use gantry_kinds::tree::{self, list_at, str_at};
 use gantry_view::{Intent, Object, Outcome, Turn, View};
 use serde_json::{Map, Value, json};
 

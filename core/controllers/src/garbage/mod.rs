@@ -85,8 +85,7 @@ fn is_waiting(owner: &Object) -> bool {
 
 /// Whether there is anything to collect about an object.
 fn concerns(object: &Object) -> bool {
-    object.key().kind != &EVENT
-        && (!object.header.owners.is_empty() || has(object, FOREGROUND) || has(object, ORPHAN))
+    object.key().kind != &EVENT && (!object.header.owners.is_empty() || has(object, FOREGROUND) || has(object, ORPHAN))
 }
 
 fn moved(before: &Object, after: &Object) -> bool {
@@ -165,7 +164,11 @@ fn let_go(owner: &Arc<Object>, view: &View, outcome: &mut Outcome) {
 fn wait(owner: &Arc<Object>, view: &View, outcome: &mut Outcome) {
     let blocks = |dependent: &Object| {
         let standing = |o: &gantry_view::Owner| o.uid == owner.uid() && o.block_owner_deletion;
-        dependent.header.owners.iter().any(|o| standing(o) && references::standing_of(o, dependent, view) == Standing::Waiting)
+        dependent
+            .header
+            .owners
+            .iter()
+            .any(|o| standing(o) && references::standing_of(o, dependent, view) == Standing::Waiting)
     };
     if !view.owned_by(owner.uid()).any(|dependent| blocks(dependent)) {
         outcome.push(without_finalizer(owner, FOREGROUND));

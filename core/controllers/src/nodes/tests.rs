@@ -14,7 +14,8 @@ fn node(world: &mut World, name: &str, ready: &str) -> ObjectKey {
 
 fn renew(world: &mut World, name: &str) {
     let stamp = time::stamp(world.now);
-    world.put(&LEASE, json!({"metadata": {"name": name, "namespace": "kube-node-lease"}, "spec": {"renewTime": stamp}}));
+    world
+        .put(&LEASE, json!({"metadata": {"name": name, "namespace": "kube-node-lease"}, "spec": {"renewTime": stamp}}));
 }
 
 fn pod(world: &mut World, name: &str, tolerations: Value) -> ObjectKey {
@@ -69,7 +70,9 @@ fn the_time_in_which_we_stood_still_is_not_held_against_nodes() {
 fn taints(world: &World, key: &ObjectKey) -> Vec<String> {
     let node = world.view.at(key).unwrap().value();
     let text = |t: &Value| format!("{}:{}", str_at(t, "/key"), str_at(t, "/effect"));
-    list_at(&node, "/spec/taints").iter().map(text).collect()
+    let mut taints: Vec<String> = list_at(&node, "/spec/taints").iter().map(text).collect();
+    taints.sort();
+    taints
 }
 
 fn set_ready(world: &mut World, key: &ObjectKey, status: &str) {
@@ -85,9 +88,9 @@ fn taints_follow_conditions_and_leave_others_alone() {
     world.settle(&mut [&mut Taints]);
     let expected = [
         "mine:NoSchedule",
-        "node.kubernetes.io/unschedulable:NoSchedule",
-        "node.kubernetes.io/not-ready:NoSchedule",
         "node.kubernetes.io/not-ready:NoExecute",
+        "node.kubernetes.io/not-ready:NoSchedule",
+        "node.kubernetes.io/unschedulable:NoSchedule",
     ];
     assert_eq!(taints(&world, &key), expected);
     set_ready(&mut world, &key, "Unknown");
@@ -142,7 +145,8 @@ fn check_eviction(tolerations: Value, expected: Option<i64>) {
     let mut world = World::new();
     let key = node(&mut world, "n1", "Unknown");
     let pod = pod(&mut world, "p", tolerations);
-    let taint = json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": time::stamp(world.now)});
+    let taint =
+        json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": time::stamp(world.now)});
     world.merge(&key, json!({"spec": {"taints": [taint]}}));
     for second in 0..400 {
         world.settle(&mut [&mut Eviction]);

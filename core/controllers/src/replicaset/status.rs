@@ -1,7 +1,7 @@
 //! What a ReplicaSet says of its pods.
 
-use gantry_kinds::tree::list_at;
 use gantry_kinds::LabelSelector;
+use gantry_kinds::tree::list_at;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 

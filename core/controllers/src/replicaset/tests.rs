@@ -23,9 +23,10 @@ fn set(world: &mut World, replicas: i64, min_ready_seconds: i64) -> ObjectKey {
 }
 
 fn pod(world: &mut World, name: &str, owner: Option<&str>, labels: Value) -> ObjectKey {
-    let owners = owner.map_or(json!([]), |uid| {
-        json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": uid, "controller": true}])
-    });
+    let owners = owner.map_or(
+        json!([]),
+        |uid| json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "rs", "uid": uid, "controller": true}]),
+    );
     let metadata = json!({"name": name, "namespace": "web", "labels": labels, "ownerReferences": owners});
     world.put(&POD, json!({"metadata": metadata, "spec": {"nodeName": "n1"}, "status": {"phase": "Running"}}))
 }
@@ -160,7 +161,10 @@ fn terminating_pods_are_counted_apart_and_replaced() {
     world.merge(&first, json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
     world.settle(&mut [&mut ReplicaSets]);
     assert_eq!(pods(&world).len(), 2);
-    assert_eq!((&status(&world, &key)["replicas"], &status(&world, &key)["terminatingReplicas"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&status(&world, &key)["replicas"], &status(&world, &key)["terminatingReplicas"]),
+        (&json!(1), &json!(1))
+    );
 }
 
 #[test]
