@@ -43,10 +43,10 @@ async fn sandboxes(shared: &Shared, known: &BTreeSet<String>) {
 
 fn folders(parent: &std::path::Path, kept: impl Fn(&str) -> bool) {
     for entry in fs::read_dir(parent).into_iter().flatten().flatten() {
-        if !kept(&entry.file_name().to_string_lossy()) {
-            if let Err(error) = volumes::remove(&entry.path()) {
-                tracing::warn!(%error, "what a pod left behind stays");
-            }
+        if !kept(&entry.file_name().to_string_lossy())
+            && let Err(error) = volumes::remove(&entry.path())
+        {
+            tracing::warn!(%error, "what a pod left behind stays");
         }
     }
 }

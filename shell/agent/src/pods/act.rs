@@ -233,7 +233,10 @@ impl Scene {
         let runtime = &self.shared.runtime;
         if let Some(known) = self.observed.container(id) {
             let ended = runtime.ended(known, code, at).await;
-            return ended.map(|container| News::Container(self.with_message(container))).into_iter().collect();
+            return ended
+                .map(|container| News::Container(Box::new(self.with_message(container))))
+                .into_iter()
+                .collect();
         }
         let all = async { runtime.observe(pod::uid(&self.pod)).await.map(|all| News::All(self.with_messages(all))) };
         if self.observed.sandboxes.iter().any(|sandbox| sandbox.id == id) {

@@ -136,6 +136,5 @@ fn security(security: &Security, host: &sandbox::Plan) -> LinuxContainerSecurity
         masked_paths: security.masked.clone(),
         readonly_paths: security.read_only.clone(),
         seccomp: Some(profile(&security.seccomp)),
-        ..LinuxContainerSecurityContext::default()
     }
 }

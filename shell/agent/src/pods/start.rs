@@ -119,7 +119,7 @@ impl Scene {
             self.say(Notice::normal("Started", Some(name), "Container started"));
         }
         let found = runtime.container(&id, sandbox).await.map_err(|error| create(&error))?;
-        news.extend(found.map(|found| News::Container(self.with_message(found))));
+        news.extend(found.map(|found| News::Container(Box::new(self.with_message(found)))));
         started.map_err(|error| Failure::new("RunContainerError", error.cause().to_owned()))
     }
 

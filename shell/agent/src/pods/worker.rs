@@ -21,7 +21,7 @@ use crate::sources::{Followed, Held};
 #[derive(Debug)]
 pub(super) enum News {
     Sandbox(Sandbox),
-    Container(Container),
+    Container(Box<Container>),
     /// A container is no more.
     NoContainer(String),
     /// All of it.
@@ -207,7 +207,7 @@ impl Worker {
                     // What was read before the container ended may arrive after it.
                     let ended = observed.container(&container.id).is_some_and(|known| known.exit().is_some());
                     if !ended || container.exit().is_some() {
-                        observed.put_container(container);
+                        observed.put_container(*container);
                     }
                 }
                 News::NoContainer(id) => observed.containers.retain(|container| container.id != id),

@@ -102,7 +102,8 @@ fn is_mount(folder: &Path) -> bool {
     let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
     // A file of the same disk that is mounted elsewhere has the same device: the kernel's list knows better.
     let Some(own) = device(folder) else { return false };
-    folder.parent().is_some_and(|parent| device(parent) != Some(own)) || mounted_below(folder).iter().any(|p| p == folder)
+    folder.parent().is_some_and(|parent| device(parent) != Some(own))
+        || mounted_below(folder).iter().any(|p| p == folder)
 }
 
 /// Modes of files are those of their plans, not of whoever started this process.

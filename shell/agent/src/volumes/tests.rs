@@ -71,7 +71,7 @@ fn a_path_in_a_volume_never_leads_outside() {
     symlink("/", root.join("all")).unwrap();
     bind_sub_path(&root, "all/in/deep", &target).unwrap();
     assert!(root.join("in/deep").is_dir(), "the volume is its own root");
-    assert_eq!(mounted_below(folder.path()), [target.clone()]);
+    assert_eq!(mounted_below(folder.path()), [target]);
     remove(folder.path()).unwrap();
     assert!(!folder.path().exists());
 }
