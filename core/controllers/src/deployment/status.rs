@@ -91,8 +91,9 @@ impl Rollout<'_> {
         if self.collisions > 0 {
             status.insert("collisionCount".to_owned(), Value::from(self.collisions));
         }
+        // Known once every set has said so.
         let terminating: Option<Vec<i64>> = self.sets.iter().map(Set::terminating).collect();
-        match terminating {
+        match terminating.filter(|each| !each.is_empty()) {
             Some(each) => status.insert("terminatingReplicas".to_owned(), Value::from(each.iter().sum::<i64>())),
             None => status.remove("terminatingReplicas"),
         };

@@ -103,8 +103,19 @@ fn moves_endpoint(change: &Change) -> bool {
 
 fn services_of(view: &View, pod: &Object) -> Vec<QueueKey> {
     let services = view.list(&SERVICE, Some(pod.namespace()));
-    let selecting = services.filter(|s| selector(&s.value()).is_some_and(|s| s.matches(&pod.header.labels)));
+    let selecting = services.filter(|service| match service.derived::<Option<LabelSelector>>(read_selector) {
+        Some(selector) => selects(selector.as_ref(), pod),
+        None => selects(read_selector(service).as_ref(), pod),
+    });
     selecting.map(|service| QueueKey::of(service.key())).collect()
+}
+
+fn read_selector(service: &Object) -> Option<LabelSelector> {
+    selector(&service.value())
+}
+
+fn selects(selector: Option<&LabelSelector>, pod: &Object) -> bool {
+    selector.is_some_and(|selector| selector.matches(&pod.header.labels))
 }
 
 /// The selector of a Service whose endpoints are ours to keep.

@@ -48,8 +48,12 @@ impl Controller for Taints {
     }
 
     fn keys(&self, change: &Change, _view: &View, out: &mut Vec<QueueKey>) {
-        if change.key.kind == &NODE {
-            out.extend([QueueKey::of(&change.key), QueueKey::Sweep]);
+        if change.key.kind != &NODE {
+            return;
+        }
+        out.push(QueueKey::of(&change.key));
+        if change.before.as_deref().map(standing) != change.after.as_deref().map(standing) {
+            out.push(QueueKey::Sweep);
         }
     }
 
@@ -66,6 +70,12 @@ impl Controller for Taints {
             }
         }
     }
+}
+
+/// What the sweep goes by: readiness, zone and taints of a node.
+fn standing(node: &Object) -> (String, String, Vec<Value>) {
+    let value = node.value();
+    (condition_status(&value, "Ready").to_owned(), zone(node), list_at(&value, "/spec/taints").to_vec())
 }
 
 /// The taints of a node with those that keep pods away as its conditions want them. Taints that evict get the time

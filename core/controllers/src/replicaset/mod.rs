@@ -108,7 +108,8 @@ impl<'a> Set<'a> {
         let object = view.at(key)?;
         let value = object.value();
         let selector = owners::selector(&value);
-        let candidates = view.list(&POD, Some(object.namespace())).filter(|pod| is_active(pod));
+        let ours = |pod: &Object| pod.controller().is_none_or(|controller| controller.uid == object.uid());
+        let candidates = view.list(&POD, Some(object.namespace())).filter(|pod| ours(pod) && is_active(pod));
         let claim = owners::claim(object, &selector, candidates);
         let leaving = view.owned_by(object.uid()).filter(|pod| {
             pod.key().kind == &POD
