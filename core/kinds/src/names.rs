@@ -8,6 +8,9 @@ const PORT_NAME_MAX: usize = 15;
 const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', \
     and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const UNDERSCORES: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '_', '-' \
+    or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+    '_?[a-z0-9]([-_a-z0-9]*[a-z0-9])?(\\._?[a-z0-9]([-_a-z0-9]*[a-z0-9])?)*')";
 const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must \
     start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
     '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
@@ -87,6 +90,23 @@ pub fn dns_subdomain(text: &str) -> Vec<String> {
     }
     if !text.split('.').all(is_label) {
         wrong.push(SUBDOMAIN.to_owned());
+    }
+    wrong
+}
+
+/// A subdomain whose labels may start with and hold underscores, as search domains of resolvers do.
+pub fn dns_subdomain_with_underscores(text: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if text.len() > SUBDOMAIN_MAX {
+        wrong.push(too_long("", SUBDOMAIN_MAX, "characters"));
+    }
+    let label = |label: &str| {
+        let bytes = label.strip_prefix('_').unwrap_or(label).as_bytes();
+        let ends = |c: Option<&u8>| c.is_some_and(|c| small(*c));
+        ends(bytes.first()) && ends(bytes.last()) && bytes.iter().all(|c| small(*c) || matches!(c, b'-' | b'_'))
+    };
+    if !text.split('.').all(label) {
+        wrong.push(UNDERSCORES.to_owned());
     }
     wrong
 }
@@ -203,7 +223,13 @@ pub fn port_number(port: i64) -> Vec<String> {
 /// An IPv4 or IPv6 address.
 pub fn ip(text: &str) -> Vec<String> {
     if text.parse::<std::net::IpAddr>().is_ok() {
-        Vec::new()
+        return Vec::new();
+    }
+    let trim = |part: &str| part.trim_start_matches('0').to_owned();
+    let plain: Vec<_> = text.split('.').map(|part| Some(trim(part)).filter(|p| !p.is_empty())).collect();
+    let plain = plain.into_iter().map(|part| part.unwrap_or_else(|| "0".to_owned())).collect::<Vec<_>>().join(".");
+    if plain.parse::<std::net::Ipv4Addr>().is_ok() {
+        vec!["must not have leading 0s".to_owned()]
     } else {
         vec!["must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)".to_owned()]
     }

@@ -5,8 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 const NANO: i128 = 1_000_000_000;
+/// No quantity with a binary suffix is larger than this many nanos.
+const BINARY_LIMIT: i128 = i64::MAX as i128 * NANO;
 /// No quantity is larger than this many nanos.
-const LIMIT: i128 = i64::MAX as i128 * NANO;
+const LIMIT: i128 = i128::MAX / 2;
 
 /// The family of suffixes that a quantity is printed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,12 +29,20 @@ pub struct Quantity {
 }
 
 /// A text that is not a quantity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadQuantity;
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadQuantity {
+    /// It is written with characters that no quantity has, or in another order.
+    Form,
+    /// It is a number with a suffix that means nothing.
+    Suffix,
+}
 
 impl fmt::Display for BadQuantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")
+        f.write_str(match self {
+            Self::Form => "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'",
+            Self::Suffix => "unable to parse quantity's suffix",
+        })
     }
 }
 impl std::error::Error for BadQuantity {}
@@ -128,6 +138,12 @@ impl Ord for Quantity {
     }
 }
 
+/// Whether letters, then a sign, then digits make up the text.
+fn is_suffix(text: &str) -> bool {
+    let digits = text.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    digits.strip_prefix(['-', '+']).unwrap_or(digits).bytes().all(|c| c.is_ascii_digit())
+}
+
 enum Scale {
     Ten(i32),
     Two(u32),
@@ -170,7 +186,7 @@ fn shifted(digits: &str, point: usize, shift: i64, factor: i128) -> i128 {
     if trimmed.is_empty() {
         return 0;
     }
-    if trimmed.len() as i64 + exponent > 32 {
+    if trimmed.len() as i64 + exponent > 38 {
         return LIMIT;
     }
     let (kept, dropped) = if exponent < 0 {
@@ -199,19 +215,20 @@ impl FromStr for Quantity {
         let (negative, rest) = match text.as_bytes().first() {
             Some(b'-') => (true, &text[1..]),
             Some(b'+') => (false, &text[1..]),
-            _ => (false, text),
+            Some(_) => (false, text),
+            None => return Err(BadQuantity::Form),
         };
         let number_end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let (number, suffix) = rest.split_at(number_end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
-            return Err(BadQuantity);
+        if fraction.contains('.') || !is_suffix(suffix) {
+            return Err(BadQuantity::Form);
         }
-        let (scale, format) = scale(suffix).ok_or(BadQuantity)?;
+        let (scale, format) = scale(suffix).ok_or(BadQuantity::Suffix)?;
         let digits = format!("{whole}{fraction}");
         let nanos = match scale {
             Scale::Ten(exponent) => shifted(&digits, whole.len(), i64::from(exponent) + 9, 1),
-            Scale::Two(exponent) => shifted(&digits, whole.len(), 9, 1_i128 << exponent),
+            Scale::Two(exponent) => shifted(&digits, whole.len(), 9, 1_i128 << exponent).min(BINARY_LIMIT),
         };
         Ok(Quantity { nanos: if negative { -nanos } else { nanos }, format })
     }
@@ -242,6 +259,88 @@ impl fmt::Display for Quantity {
             Format::DecimalExponent if at != 3 => write!(f, "{value}e{}", (at as i32 - 3) * 3),
             Format::DecimalExponent => write!(f, "{value}"),
             _ => write!(f, "{value}{}", DECIMAL[at]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn texts_have_one_canonical_form() {
+        let check = |text: &str, expected: &str| {
+            assert_eq!(Quantity::parse(text).map_or_else(|e| e.to_string(), |q| q.to_string()), expected, "{text}");
+        };
+        for (text, expected) in [
+            ("0", "0"),
+            ("1000", "1k"),
+            ("1024", "1024"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            (".5", "500m"),
+            ("1e1", "10"),
+            ("1.5e3", "1500"),
+            ("1e4", "10e3"),
+            ("1.5Ki", "1536"),
+            ("0.5Ki", "512"),
+            ("1024Ki", "1Mi"),
+            ("1000Ki", "1000Ki"),
+            ("1.5Gi", "1536Mi"),
+            ("0.1Gi", "107374182400m"),
+            ("0.001Ki", "1024m"),
+            ("0.0000000001", "1n"),
+            ("1500u", "1500u"),
+            ("1e-10", "1e-9"),
+            ("10E", "10E"),
+            ("8Ei", "9223372036854775807"),
+            ("0.5Ei", "512Pi"),
+            ("1.23456789012", "1234567891n"),
+            ("1e19", "10e18"),
+            ("3.3Ki", "3379200m"),
+            ("-1.5", "-1500m"),
+            ("Ki", "0"),
+            ("1i", "unable to parse quantity's suffix"),
+            ("--1", "unable to parse quantity's suffix"),
+        ] {
+            check(text, expected);
+        }
+        for text in ["", "1KI", "a", "1e3.5", "1..2", "1 Ki", "1Zi", "0x10"] {
+            assert_eq!(Quantity::parse(text).unwrap_err(), BadQuantity::Form, "{text}");
+        }
+    }
+
+    #[test]
+    fn values_round_up() {
+        let check = |text: &str, value, milli| {
+            let quantity = Quantity::parse(text).unwrap();
+            assert_eq!((quantity.value(), quantity.milli_value()), (value, milli), "{text}");
+        };
+        check("100m", 1, 100);
+        check("1.0001", 2, 1001);
+        check("1Gi", 1 << 30, 1000 << 30);
+        check("-1500m", -2, -1500);
+    }
+
+    proptest! {
+        #[test]
+        fn printing_and_parsing_agree(nanos in -LIMIT / 4..LIMIT / 4, small in -5000_i128..5000, pick in 0..3) {
+            let format = [Format::DecimalSI, Format::BinarySI, Format::DecimalExponent][pick as usize];
+            for nanos in [nanos % BINARY_LIMIT, small * NANO, small] {
+                let quantity = Quantity { nanos, format };
+                let text = quantity.to_string();
+                prop_assert_eq!(Quantity::parse(&text).unwrap(), quantity, "{}", text);
+                prop_assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+            }
+        }
+
+        #[test]
+        fn sums_undo(a in -BINARY_LIMIT / 4..BINARY_LIMIT / 4, b in -BINARY_LIMIT / 4..BINARY_LIMIT / 4) {
+            let (a, b) = (Quantity { nanos: a, ..Quantity::ZERO }, Quantity { nanos: b, ..Quantity::ZERO });
+            prop_assert_eq!(a.add(&b).sub(&b), a);
+            prop_assert_eq!(a.add(&b).cmp(&a), b.cmp(&Quantity::ZERO));
         }
     }
 }

@@ -196,7 +196,7 @@ pub trait Strategy: Sync {
         false
     }
     /// Whether this change counts, where `counts_generation`: by default any change of the spec.
-    fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
+    fn bumps_generation(&self, new: &Value, old: &Value, _update: Update<'_>) -> bool {
         new.get("spec") != old.get("spec")
     }
     /// Whether an update may create the object (Lease, Event and the like).

@@ -11,7 +11,7 @@ use crate::kinds::{pod, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::non_negative;
-use crate::tree::{child, child_or_new, int_at, keep, set_default};
+use crate::tree::{child_or_new, int_at, keep, set_default};
 use crate::typed;
 
 /// The row of `Deployment`.
@@ -75,7 +75,8 @@ struct DeploymentStrategy;
 
 impl Strategy for DeploymentStrategy {
     fn default(&self, object: &mut Value) {
-        let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+        let Some(object) = object.as_object_mut() else { return };
+        let spec = child_or_new(object, "spec");
         set_default(spec, "replicas", 1);
         set_default(spec, "revisionHistoryLimit", 10);
         set_default(spec, "progressDeadlineSeconds", 600);
@@ -88,9 +89,7 @@ impl Strategy for DeploymentStrategy {
             set_default(rolling, "maxUnavailable", "25%");
             set_default(rolling, "maxSurge", "25%");
         }
-        if let Some(template) = child(spec, "template") {
-            pod::default_template(template);
-        }
+        pod::default_template(spec);
     }
 
     fn prepare_create(&self, object: &mut Value) {
@@ -132,9 +131,10 @@ impl Strategy for DeploymentStrategy {
         true
     }
 
-    fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
+    fn bumps_generation(&self, new: &Value, old: &Value, update: Update<'_>) -> bool {
         let annotations = "/metadata/annotations";
-        new.get("spec") != old.get("spec") || new.pointer(annotations) != old.pointer(annotations)
+        let annotated = update == Update::Main && new.pointer(annotations) != old.pointer(annotations);
+        annotated || new.get("spec") != old.get("spec")
     }
 }
 
@@ -245,10 +245,10 @@ fn check_status(new: &Value, old: &Value) -> ErrorList {
         "collisionCount",
     ];
     workload::check_counts(new, &counts, &["updatedReplicas", "readyReplicas", "availableReplicas"], &mut errors);
-    let collisions = |object| int_at(object, "/status/collisionCount").unwrap_or(0);
-    if collisions(new) < collisions(old) {
+    let collisions = |object| int_at(object, "/status/collisionCount");
+    if let Some(now) = collisions(new).filter(|now| collisions(old).is_some_and(|before| *now < before)) {
         let path = Path::new("status").child("collisionCount");
-        errors.push(FieldError::invalid(&path, collisions(new), "cannot be decremented"));
+        errors.push(FieldError::invalid(&path, now, "cannot be decremented"));
     }
     errors
 }

@@ -120,7 +120,7 @@ impl Strategy for EndpointSliceStrategy {
         true
     }
 
-    fn bumps_generation(&self, new: &Value, old: &Value) -> bool {
+    fn bumps_generation(&self, new: &Value, old: &Value, _update: Update<'_>) -> bool {
         let labels = "/metadata/labels";
         ["addressType", "endpoints", "ports"].iter().any(|field| new.get(field) != old.get(field))
             || new.pointer(labels) != old.pointer(labels)

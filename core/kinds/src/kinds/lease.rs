@@ -8,7 +8,7 @@ use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules;
-use crate::tree::{int_at, str_at};
+use crate::tree::{int_at, remove, str_at};
 
 /// The row of `Lease`.
 pub static LEASE: Kind = Kind {
@@ -35,7 +35,16 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
 
 struct LeaseStrategy;
 
+/// Fields of coordinated leader election, which is not served.
+const UNSERVED: [&str; 2] = ["strategy", "preferredHolder"];
+
 impl Strategy for LeaseStrategy {
+    fn default(&self, object: &mut Value) {
+        if let Some(spec) = object.get_mut("spec") {
+            UNSERVED.iter().for_each(|field| remove(spec, field));
+        }
+    }
+
     fn validate(&self, object: &Value) -> ErrorList {
         let spec = Path::new("spec");
         let mut errors = ErrorList::new();

@@ -83,18 +83,12 @@ impl Strategy for NamespaceStrategy {
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
-        let path = Path::new("spec").child("finalizers");
-        let mut errors = ErrorList::new();
-        for finalizer in list_at(object, "/spec/finalizers").iter().filter_map(Value::as_str) {
-            errors.extend(FieldError::each(&path, finalizer, names::qualified_name(finalizer)));
-            check_finalizer_name(finalizer, &path, &mut errors);
-        }
-        errors
+        check_finalizers(object, |list, _| list.clone())
     }
 
     fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
         match update {
-            Update::Sub("finalize") => self.validate(new),
+            Update::Sub("finalize") => check_finalizers(new, Path::index),
             Update::Sub("status") => check_phase(new, old),
             _ => ErrorList::new(),
         }
@@ -103,6 +97,18 @@ impl Strategy for NamespaceStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_label(names::stem(name, prefix))
     }
+}
+
+// wire: a new namespace's finalizers are told of as a list, changed ones by their place.
+fn check_finalizers(object: &Value, place: fn(&Path, usize) -> Path) -> ErrorList {
+    let list = Path::new("spec").child("finalizers");
+    let mut errors = ErrorList::new();
+    for (at, finalizer) in list_at(object, "/spec/finalizers").iter().filter_map(Value::as_str).enumerate() {
+        let path = place(&list, at);
+        errors.extend(FieldError::each(&path, finalizer, names::qualified_name(finalizer)));
+        check_finalizer_name(finalizer, &path, &mut errors);
+    }
+    errors
 }
 
 /// A namespace is `Terminating` exactly while it is being deleted.

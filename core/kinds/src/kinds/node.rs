@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Node, NodeSpec, Taint};
 use serde_json::Value;
 
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::{ErrorList, FieldError, Path, shown};
+use crate::field::{ErrorList, FieldError, Path, quote, shown};
 use crate::kinds::pod::round_to_milli;
 use crate::names;
 use crate::quantity::Quantity;
@@ -142,6 +142,7 @@ impl Strategy for NodeStrategy {
         let mut errors = ErrorList::new();
         check_taints(new_spec.taints.as_deref().unwrap_or_default(), &mut errors);
         check_resources(new, &mut errors);
+        check_addresses(new, &mut errors);
         check_kept(&new_spec, &old_spec, &mut errors);
         errors
     }
@@ -157,15 +158,15 @@ impl Strategy for NodeStrategy {
     }
 }
 
-/// `podCIDR` is the first of `podCIDRs`.
+/// `podCIDR` is the first of `podCIDRs`; where the two differ it wins.
 fn same_cidrs(spec: &mut serde_json::Map<String, Value>) {
     let first = spec.get("podCIDRs").and_then(|c| c.get(0)).cloned();
-    match (has(spec, "podCIDR"), first) {
-        (true, None) => {
-            let all = vec![spec["podCIDR"].clone()];
-            spec.insert("podCIDRs".to_owned(), Value::Array(all));
+    let one = spec.get("podCIDR").filter(|c| c.as_str().is_some_and(|c| !c.is_empty())).cloned();
+    match (one, first) {
+        (Some(one), first) if first.as_ref() != Some(&one) => {
+            spec.insert("podCIDRs".to_owned(), Value::Array(vec![one]));
         }
-        (false, Some(first)) => {
+        (None, Some(first)) => {
             spec.insert("podCIDR".to_owned(), first);
         }
         _ => {}
@@ -217,10 +218,25 @@ fn check_resources(object: &Value, errors: &mut ErrorList) {
     for list in ["capacity", "allocatable"] {
         for (resource, quantity) in map_at(object, &format!("/status/{list}")) {
             let text = quantity.as_str().unwrap_or_default();
-            if Quantity::parse(text).is_ok_and(|q| q.sign() < 0) {
-                let path = Path::new("status").child(list).child(resource);
-                errors.push(FieldError::invalid(&path, text, NON_NEGATIVE));
+            let Ok(amount) = Quantity::parse(text) else { continue };
+            let path = Path::new("status").child(list).child(resource);
+            if amount.sign() < 0 {
+                errors.push(FieldError::invalid(&path, amount.to_string(), NON_NEGATIVE));
             }
+            if resource.contains('/') && !amount.is_whole() {
+                errors.push(FieldError::invalid(&path, amount.to_string(), "must be an integer"));
+            }
+        }
+    }
+}
+
+fn check_addresses(object: &Value, errors: &mut ErrorList) {
+    let addresses = list_at(object, "/status/addresses");
+    for (at, address) in addresses.iter().enumerate() {
+        if addresses[..at].contains(address) {
+            let (kind, text) = (quote(str_at(address, "/type")), quote(str_at(address, "/address")));
+            let path = Path::new("status").child("addresses").index(at);
+            errors.push(FieldError::duplicate_shown(&path, &format!("{{\"Type\":{kind},\"Address\":{text}}}")));
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::kinds::{pod, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::non_negative;
-use crate::tree::{child, int_at, keep, set_default, text_or};
+use crate::tree::{child_or_new, int_at, keep, set_default, text_or};
 use crate::typed;
 
 /// The row of `ReplicaSet`.
@@ -73,11 +73,10 @@ struct ReplicaSetStrategy;
 
 impl Strategy for ReplicaSetStrategy {
     fn default(&self, object: &mut Value) {
-        let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+        let Some(object) = object.as_object_mut() else { return };
+        let spec = child_or_new(object, "spec");
         set_default(spec, "replicas", 1);
-        if let Some(template) = child(spec, "template") {
-            pod::default_template(template);
-        }
+        pod::default_template(spec);
     }
 
     fn prepare_create(&self, object: &mut Value) {

@@ -43,6 +43,8 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
 
 struct SecretStrategy;
 
+const PEM: &[u8] = b"-----BEGIN ";
+
 impl Strategy for SecretStrategy {
     fn default(&self, object: &mut Value) {
         let Some(secret) = object.as_object_mut() else { return };
@@ -78,6 +80,20 @@ impl Strategy for SecretStrategy {
         errors.extend(check_frozen(new, old, &["data"]));
         errors.extend(self.validate(new));
         errors
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let pem = |key: &str| {
+            let text = new.get("data").and_then(|data| data.get(key)).and_then(Value::as_str).unwrap_or_default();
+            let bytes = BASE64_STANDARD.decode(text).unwrap_or_default();
+            bytes.windows(PEM.len()).any(|window| window == PEM)
+        };
+        let missing = match str_at(new, "/type") {
+            "kubernetes.io/tls" if !pem("tls.crt") => "certificate",
+            "kubernetes.io/tls" if !pem("tls.key") => "key",
+            _ => return Vec::new(),
+        };
+        vec![format!("tls: failed to find any PEM data in {missing} input")]
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

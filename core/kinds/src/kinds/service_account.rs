@@ -1,7 +1,10 @@
 //! Service accounts.
 
+use serde_json::Value;
+
 use crate::columns;
-use crate::row::{Kind, NoStrategy, STORED_VERBS, Subresource};
+use crate::names;
+use crate::row::{Kind, STORED_VERBS, Strategy, Subresource};
 
 /// The row of `ServiceAccount`.
 pub static SERVICE_ACCOUNT: Kind = Kind {
@@ -22,8 +25,24 @@ pub static SERVICE_ACCOUNT: Kind = Kind {
         verbs: &["create"],
     }],
     schema: "io.k8s.api.core.v1.ServiceAccount",
-    strategy: &NoStrategy,
+    strategy: &ServiceAccountStrategy,
     columns: columns::NAME_AND_AGE,
     cells: columns::name_and_age,
     selectable: &[],
 };
+
+struct ServiceAccountStrategy;
+
+const MOUNTABLE: &str = "kubernetes.io/enforce-mountable-secrets";
+
+impl Strategy for ServiceAccountStrategy {
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let annotated = new.pointer("/metadata/annotations").is_some_and(|a| a.get(MOUNTABLE).is_some());
+        let text = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";
+        annotated.then(|| format!("metadata.annotations[{MOUNTABLE}]: {text}")).into_iter().collect()
+    }
+
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        names::dns_subdomain(names::stem(name, prefix))
+    }
+}

@@ -9,7 +9,11 @@ const FILE_MODE: i64 = 0o644;
 
 /// Fills in a Pod.
 pub fn pod(object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(object) = object.as_object_mut() else { return };
+    if let Some(status) = child(object, "status") {
+        same_address(status);
+    }
+    let spec = child_or_new(object, "spec");
     set_default(spec, "enableServiceLinks", true);
     let host_network = spec.get("hostNetwork").and_then(Value::as_bool).unwrap_or(false);
     for list in ["initContainers", "containers"] {
@@ -23,10 +27,19 @@ pub fn pod(object: &mut Value) {
     pod_spec(spec);
 }
 
-/// Fills in a pod template.
-pub fn template(template: &mut Map<String, Value>) {
-    if let Some(spec) = child(template, "spec") {
-        pod_spec(spec);
+/// Fills in the pod template of a workload's spec.
+pub fn template(workload: &mut Map<String, Value>) {
+    pod_spec(child_or_new(child_or_new(workload, "template"), "spec"));
+}
+
+/// `podIP` is the first of `podIPs`; where the two differ it wins.
+fn same_address(status: &mut Map<String, Value>) {
+    let text = |ip: Option<&Value>| ip.and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (one, first) = (text(status.get("podIP")), text(status.get("podIPs").and_then(|ips| ips[0].get("ip"))));
+    if one.is_empty() && !first.is_empty() {
+        status.insert("podIP".to_owned(), Value::from(first));
+    } else if one != first {
+        status.insert("podIPs".to_owned(), json!([{ "ip": one }]));
     }
 }
 
@@ -210,8 +223,9 @@ fn projection(source: &mut Map<String, Value>) {
 pub fn round_to_milli(map: &mut Map<String, Value>, field: &str) {
     let Some(list) = child(map, field) else { return };
     for quantity in list.values_mut() {
-        let exact = quantity.as_str().and_then(|text| Quantity::parse(text).ok());
-        if let Some(rounded) = exact.map(|exact| exact.rounded_to_milli()) {
+        let Some(exact) = quantity.as_str().and_then(|text| Quantity::parse(text).ok()) else { continue };
+        let rounded = exact.rounded_to_milli();
+        if rounded != exact {
             *quantity = Value::from(rounded.to_string());
         }
     }
@@ -241,8 +255,9 @@ mod tests {
         pod(&mut object);
         assert_eq!(object["spec"]["containers"][0]["resources"]["requests"]["cpu"], "124m");
         let mut object = json!({ "spec": spec });
+        object["template"] = object.clone();
         template(object.as_object_mut().unwrap());
-        assert_eq!(object["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "124m"}}));
+        assert_eq!(object["template"]["spec"]["containers"][0]["resources"], json!({"limits": {"cpu": "124m"}}));
     }
 
     #[test]

@@ -123,6 +123,11 @@ impl Strategy for PodStrategy {
             Update::Sub("status") => {
                 keep(new, old, "spec");
                 keep(&mut new["metadata"], &old["metadata"], "ownerReferences");
+                if str_at(new, "/status/qosClass").is_empty()
+                    && let Some(class) = old.pointer("/status/qosClass")
+                {
+                    new["status"]["qosClass"] = class.clone();
+                }
             }
             Update::Sub("ephemeralcontainers") => {
                 let added = new["spec"]["ephemeralContainers"].take();

@@ -8,7 +8,7 @@ use super::validate;
 use crate::field::{ErrorList, FieldError, Path, quote};
 use crate::names;
 use crate::rules::{self, IMMUTABLE};
-use crate::tree::{children, int_at, list_at, str_at};
+use crate::tree::{children, int_at, list_at, map_at, str_at};
 use crate::typed;
 
 const MAY_CHANGE: &str = "pod updates may not change fields other than `spec.containers[*].image`,\
@@ -23,6 +23,7 @@ pub fn check(new: &Value, old: &Value) -> ErrorList {
     };
     let path = Path::new("spec");
     let mut errors = validate::whole(new);
+    errors.extend(check_mirror(new, old));
     if errors.is_empty() && check_lists(&new_pod, &old_pod, &path, &mut errors) {
         check_gates(new, old, &path, &mut errors);
         check_deadline(&new_pod, &old_pod, &path, &mut errors);
@@ -32,6 +33,20 @@ pub fn check(new: &Value, old: &Value) -> ErrorList {
         }
     }
     errors
+}
+
+/// A pod is the mirror of a node's own pod from its first day, or never.
+fn check_mirror(new: &Value, old: &Value) -> ErrorList {
+    let mirror = |object: &Value| {
+        let annotations = object.pointer("/metadata/annotations");
+        annotations.and_then(|a| a.get(validate::MIRROR)).and_then(Value::as_str).map(str::to_owned)
+    };
+    let path = Path::new("metadata").child("annotations").key(validate::MIRROR);
+    match (mirror(new), mirror(old)) {
+        (new, old) if new == old => ErrorList::new(),
+        (_, None) => vec![FieldError::forbidden(&path, "may not add mirror pod annotation")],
+        (_, Some(_)) => vec![FieldError::forbidden(&path, "may not remove or update mirror pod annotation")],
+    }
 }
 
 /// No container comes or goes.
@@ -101,6 +116,7 @@ fn check_rest(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
         put_back(map, before, "terminationGracePeriodSeconds");
     }
     if !list_at(old, "/spec/schedulingGates").is_empty() {
+        check_narrowed(new, old, &path.child("nodeSelector"), errors);
         put_back_placement(map, before);
     }
     if spec != *before {
@@ -116,12 +132,17 @@ fn put_back(map: &mut Map<String, Value>, before: &Value, field: &str) {
 }
 
 /// A gated pod may be narrowed: more node selectors, another node affinity.
-fn put_back_placement(map: &mut Map<String, Value>, before: &Value) {
-    let selector = map.get("nodeSelector").cloned().unwrap_or(Value::Null);
-    let kept = before.get("nodeSelector").and_then(Value::as_object).into_iter().flatten();
-    if kept.into_iter().all(|(key, value)| selector.get(key) == Some(value)) {
-        put_back(map, before, "nodeSelector");
+fn check_narrowed(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    let selector = new.pointer("/spec/nodeSelector").cloned().unwrap_or(Value::Null);
+    if map_at(old, "/spec/nodeSelector").any(|(key, value)| selector.get(key) != Some(value)) {
+        let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
+        errors.push(FieldError::invalid(path, selector, detail));
     }
+}
+
+/// Puts back what `check_narrowed` has checked.
+fn put_back_placement(map: &mut Map<String, Value>, before: &Value) {
+    put_back(map, before, "nodeSelector");
     let mut affinity = map.get("affinity").cloned().unwrap_or_else(|| json!({}));
     if let Some(affinity) = affinity.as_object_mut() {
         put_back(affinity, &before["affinity"], "nodeAffinity");
@@ -152,7 +173,7 @@ pub fn check_status(new: &Value, old: &Value) -> ErrorList {
     let path = Path::new("status");
     let mut errors = ErrorList::new();
     let class = |object| str_at(object, "/status/qosClass").to_owned();
-    if !class(old).is_empty() && class(new) != class(old) {
+    if !class(old).is_empty() && !class(new).is_empty() && class(new) != class(old) {
         errors.push(FieldError::invalid(&path.child("qosClass"), class(new), IMMUTABLE));
     }
     let node = str_at(new, "/status/nominatedNodeName");

@@ -3,14 +3,20 @@
 
 use serde_json::{Map, Value};
 
-use crate::tree::{child_or_new, children, has, list_at, remove, set_default, str_at};
+use crate::tree::{child, child_or_new, children, has, list_at, remove, set_default, str_at};
 
 /// Seconds that a client stays with an endpoint under `ClientIP` affinity.
 const AFFINITY_SECONDS: i64 = 10800;
 
 /// Fills in a Service.
 pub fn default(object: &mut Value) {
-    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let Some(object) = object.as_object_mut() else { return };
+    if let Some(balancer) = child(object, "status").and_then(|status| child(status, "loadBalancer")) {
+        for ingress in children(balancer, "ingress").filter(|ingress| has(ingress, "ip")) {
+            set_default(ingress, "ipMode", "VIP");
+        }
+    }
+    let spec = child_or_new(object, "spec");
     fill(spec, "sessionAffinity", "None");
     match spec["sessionAffinity"].as_str() {
         Some("None") => {
@@ -81,13 +87,9 @@ pub fn needs_address(service: &Value) -> bool {
     matches!(str_at(service, "/spec/type"), "ClusterIP" | "NodePort" | "LoadBalancer")
 }
 
-/// Whether the ports of this service have node ports.
-pub fn needs_node_port(service: &Value) -> bool {
-    match str_at(service, "/spec/type") {
-        "NodePort" => true,
-        "LoadBalancer" => service.pointer("/spec/allocateLoadBalancerNodePorts") != Some(&Value::Bool(false)),
-        _ => false,
-    }
+/// Whether the ports of services of this type may have node ports.
+fn needs_node_port(service: &Value) -> bool {
+    matches!(str_at(service, "/spec/type"), "NodePort" | "LoadBalancer")
 }
 
 fn needs_health_port(service: &Value) -> bool {

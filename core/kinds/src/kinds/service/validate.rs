@@ -84,11 +84,14 @@ pub fn status(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let ingress = status.load_balancer.and_then(|b| b.ingress).unwrap_or_default();
     if !ingress.is_empty() && str_at(object, "/spec/type") != "LoadBalancer" {
-        errors.push(FieldError::forbidden(&path, "may only be used when `spec.type` is \"LoadBalancer\""));
+        return vec![FieldError::forbidden(&path, "may only be used when `spec.type` is 'LoadBalancer'")];
     }
     for (at, ingress) in ingress.iter().enumerate() {
         if let Some(ip) = ingress.ip.as_deref().filter(|ip| !ip.is_empty()) {
             rules::each(ip, names::ip(ip), &path.index(at).child("ip"), &mut errors);
+        }
+        if let Some(mode) = ingress.ip_mode.as_deref() {
+            rules::one_of(mode, &["Proxy", "VIP"], &path.index(at).child("ipMode"), &mut errors);
         }
         if let Some(host) = ingress.hostname.as_deref().filter(|host| !host.is_empty()) {
             rules::each(host, names::dns_subdomain(host), &path.index(at).child("hostname"), &mut errors);
@@ -187,6 +190,7 @@ fn check_addresses(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
                 }
             } else {
                 rules::each(ip, names::ip(ip), &whole.index(at), errors);
+                check_family(ip, spec, at, &whole.index(at), errors);
             }
         }
         let families: BTreeSet<bool> = list.iter().map(|ip| ip.contains(':')).collect();
@@ -199,6 +203,15 @@ fn check_addresses(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
         let path = path.child("externalIPs").index(at);
         rules::each(ip, names::ip(ip), &path, errors);
         rules::ordinary_ip(ip, &path, errors);
+    }
+}
+
+/// An address is of the family that is named for its place.
+fn check_family(ip: &str, spec: &ServiceSpec, at: usize, path: &Path, errors: &mut ErrorList) {
+    let Some(family) = spec.ip_families.as_deref().and_then(|families| families.get(at)) else { return };
+    if names::ip(ip).is_empty() && ip.contains(':') != (family == "IPv6") {
+        let detail = format!("expected an {family} value as indicated by `ipFamilies[{at}]`");
+        errors.push(FieldError::invalid(path, ip, detail));
     }
 }
 

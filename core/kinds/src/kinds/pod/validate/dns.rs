@@ -52,11 +52,9 @@ pub fn check_config(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
         errors.push(FieldError::invalid(&searches_path, searches.to_vec(), detail));
     }
     for (at, search) in searches.iter().enumerate() {
-        // A trailing dot is fine, and so are leading underscores of labels.
         let plain = search.strip_suffix('.').unwrap_or(search);
-        let relaxed = plain.split('.').map(|l| l.strip_prefix('_').unwrap_or(l)).collect::<Vec<_>>().join(".");
-        if !plain.is_empty() && !names::dns_subdomain(&relaxed).is_empty() {
-            rules::each(search, names::dns_subdomain(plain), &searches_path.index(at), errors);
+        if !plain.is_empty() {
+            rules::each(search, names::dns_subdomain_with_underscores(plain), &searches_path.index(at), errors);
         }
     }
     for (at, option) in config.options.iter().flatten().enumerate() {

@@ -19,8 +19,11 @@ use crate::field::{ErrorList, FieldError, Path};
 use crate::meta::{check_annotations, check_labels};
 use crate::names;
 use crate::rules;
+use crate::tree::{list_at, str_at};
 use crate::typed;
 
+/// The annotation of a pod that mirrors one of a node's own.
+pub(super) const MIRROR: &str = "kubernetes.io/config.mirror";
 const DEADLINE_MAX: i64 = i32::MAX as i64;
 
 /// What the parts of a pod have to know of the whole.
@@ -51,8 +54,8 @@ pub fn pod(object: &Value) -> ErrorList {
     if object.pointer("/spec/ephemeralContainers").is_some_and(|e| e.as_array().is_some_and(|e| !e.is_empty())) {
         errors.push(FieldError::forbidden(&path.child("ephemeralContainers"), "cannot be set on create"));
     }
-    let placed = !crate::tree::str_at(object, "/spec/nodeName").is_empty();
-    if placed && !crate::tree::list_at(object, "/spec/schedulingGates").is_empty() {
+    let placed = !str_at(object, "/spec/nodeName").is_empty();
+    if placed && !list_at(object, "/spec/schedulingGates").is_empty() {
         let detail = "cannot be set until all schedulingGates have been cleared";
         errors.push(FieldError::forbidden(&path.child("nodeName"), detail));
     }
@@ -67,8 +70,10 @@ pub(super) fn whole(object: &Value) -> ErrorList {
     };
     let mut errors = ErrorList::new();
     let spec = pod.spec.unwrap_or_default();
+    check_mirror(object, &mut errors);
+
     let annotations = pod.metadata.annotations.unwrap_or_default();
-    check_own_annotations(&annotations, &spec, &Path::new("metadata").child("annotations"), &mut errors);
+    check_own_annotations(&annotations, &Path::new("metadata").child("annotations"), &mut errors);
     check_spec(&spec, &Path::new("spec"), &mut errors);
     for (list, containers) in
         [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())]
@@ -93,7 +98,7 @@ pub fn template(template: &PodTemplateSpec, path: &Path, errors: &mut ErrorList)
         check_labels(meta.labels.iter().flatten(), &path.child("labels"), errors);
         let annotations = meta.annotations.clone().unwrap_or_default();
         check_annotations(&annotations, &path.child("annotations"), errors);
-        check_own_annotations(&annotations, spec, &path.child("annotations"), errors);
+        check_own_annotations(&annotations, &path.child("annotations"), errors);
     }
     check_spec(spec, &path.child("spec"), errors);
     if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
@@ -107,15 +112,19 @@ pub(super) fn ephemeral(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     containers::check_ephemeral(&Scope::new(spec), path, errors);
 }
 
-fn check_own_annotations(annotations: &BTreeMap<String, String>, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
-    const MIRROR: &str = "kubernetes.io/config.mirror";
-    const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
-    if let Some(mirror) = annotations.get(MIRROR)
-        && spec.node_name.as_deref().unwrap_or_default().is_empty()
-    {
+/// The mirror of a node's own pod says which node.
+fn check_mirror(object: &Value, errors: &mut ErrorList) {
+    let annotations = object.pointer("/metadata/annotations").unwrap_or(&Value::Null);
+    let mirror = annotations.get(MIRROR).and_then(Value::as_str);
+    if let Some(mirror) = mirror.filter(|_| str_at(object, "/spec/nodeName").is_empty()) {
         let detail = "must set spec.nodeName if mirror pod annotation is set";
-        errors.push(FieldError::invalid(&path.key(MIRROR), mirror.as_str(), detail));
+        let path = Path::new("metadata").child("annotations").key(MIRROR);
+        errors.push(FieldError::invalid(&path, mirror, detail));
     }
+}
+
+fn check_own_annotations(annotations: &BTreeMap<String, String>, path: &Path, errors: &mut ErrorList) {
+    const COST: &str = "controller.kubernetes.io/pod-deletion-cost";
     if let Some(cost) = annotations.get(COST)
         && (cost.parse::<i32>().is_err() || cost.starts_with('+') || (cost.len() > 1 && cost.starts_with('0')))
     {
