@@ -74,9 +74,13 @@ fn own(at: &str, source: Source) -> Mount {
 
 fn volume(pod: &Pod, mount: &VolumeMount, env: &[(String, String)]) -> Result<Mount, String> {
     let name = &mount.name;
-    if !pod::spec(pod).volumes.iter().flatten().any(|volume| volume.name == *name) {
-        return Err(format!("cannot find volume {name:?} to mount into container"));
-    }
+    let volume = pod::spec(pod).volumes.iter().flatten().find(|volume| volume.name == *name);
+    let volume = volume.ok_or_else(|| format!("cannot find volume {name:?} to mount into container"))?;
+    // What follows a source is written by the node alone.
+    let follows = volume.config_map.is_some()
+        || volume.secret.is_some()
+        || volume.downward_api.is_some()
+        || volume.projected.is_some();
     let sub_path = match (&mount.sub_path, &mount.sub_path_expr) {
         (_, Some(expression)) if !expression.is_empty() => {
             let values: BTreeMap<_, _> = env.iter().cloned().collect();
@@ -99,7 +103,7 @@ fn volume(pod: &Pod, mount: &VolumeMount, env: &[(String, String)]) -> Result<Mo
     let at =
         if mount.mount_path.starts_with('/') { mount.mount_path.clone() } else { format!("/{}", mount.mount_path) };
     let source = Source::Volume { name: name.clone(), sub_path };
-    Ok(Mount { at, source, read_only: mount.read_only.unwrap_or(false), propagation })
+    Ok(Mount { at, source, read_only: follows || mount.read_only.unwrap_or(false), propagation })
 }
 
 #[cfg(test)]
@@ -118,6 +122,22 @@ mod tests {
             other => panic!("{other:?}"),
         });
         assert_eq!(first.map_err(String::as_str), expected);
+    }
+
+    #[test]
+    fn only_the_node_writes_what_follows_a_source() {
+        let check = |volume: Value, asked: bool, expected: bool| {
+            let container = json!({"name": "a", "volumeMounts": [{"name": "v", "mountPath": "/d", "readOnly": asked}]});
+            let mut spec = json!({"containers": [container], "volumes": [volume]});
+            spec["volumes"][0]["name"] = json!("v");
+            let pod = crate::pod::tests::pod(spec);
+            let mounts = plan(&pod, &pod::spec(&pod).containers[0], &[]).unwrap();
+            assert_eq!(mounts[0].read_only, expected);
+        };
+        check(json!({"emptyDir": {}}), false, false);
+        check(json!({"emptyDir": {}}), true, true);
+        check(json!({"secret": {"secretName": "s"}}), false, true);
+        check(json!({"projected": {"sources": []}}), false, true);
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) const API_RETRY: (Duration, Duration) = (Duration::from_millis(20), D
 pub(crate) const CONTAINERD_START: Duration = Duration::from_secs(30);
 /// How often a starting containerd is asked whether it answers.
 pub(crate) const CONTAINERD_ASK: Duration = Duration::from_millis(4);
+/// How long a starting containerd must be missing to be given up.
+pub(crate) const CONTAINERD_GONE: Duration = Duration::from_millis(200);
 /// How often an unsuspicious containerd is looked after.
 pub(crate) const CONTAINERD_LOOK: Duration = Duration::from_secs(2);
 /// How often the lease is renewed.

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::AgentError;
-use crate::limits::{CONTAINERD_ASK, CONTAINERD_LOOK, CONTAINERD_START};
+use crate::limits::{CONTAINERD_ASK, CONTAINERD_GONE, CONTAINERD_LOOK, CONTAINERD_START};
 use crate::paths::Paths;
 
 pub(crate) use process::{find, stop};
@@ -42,11 +42,16 @@ pub(crate) async fn ensure_as_it_was(paths: &Paths) -> Result<(), AgentError> {
 async fn wait(paths: &Paths) -> Result<(), AgentError> {
     let runtime = Runtime::new(&paths.socket());
     let begun = Instant::now();
+    let mut seen = Instant::now();
     loop {
         let answer = runtime.version().await;
+        // A process that is just becoming another program has no command line for a moment.
+        if find(paths).is_some() {
+            seen = Instant::now();
+        }
         match answer {
             Ok(_) => return Ok(()),
-            Err(_) if find(paths).is_none() => {
+            Err(_) if seen.elapsed() > CONTAINERD_GONE => {
                 return Err(AgentError::Program { program: "containerd", cause: process::last_words(paths) });
             }
             Err(error) if begun.elapsed() > CONTAINERD_START => return Err(error.into()),

@@ -80,7 +80,7 @@ impl Scene {
             Ok(id) => id,
             Err(error) => {
                 // What was half made is seen, so that the next step takes it away.
-                news.extend(runtime.observe(uid).await.map(|all| News::All(self.with_messages(all))));
+                news.extend(self.all().await);
                 return Err(refuse(&error));
             }
         };
@@ -106,9 +106,7 @@ impl Scene {
 
     async fn stop_sandbox(&self, id: &str, news: &mut Vec<News>) -> Result<(), Failure> {
         let stopped = self.shared.runtime.cri.stop_sandbox(id).await;
-        if let Ok(all) = self.shared.runtime.observe(pod::uid(&self.pod)).await {
-            news.push(News::All(self.with_messages(all)));
-        }
+        news.extend(self.all().await);
         stopped.map_err(|error| Failure::new("KillPodSandboxError", error.to_string()))
     }
 
@@ -238,7 +236,6 @@ impl Scene {
                 .into_iter()
                 .collect();
         }
-        let all = async { runtime.observe(pod::uid(&self.pod)).await.map(|all| News::All(self.with_messages(all))) };
         if self.observed.sandboxes.iter().any(|sandbox| sandbox.id == id) {
             // The runtime takes a moment to see that a sandbox has ended.
             for wait in [1, 4, 16, 64] {
@@ -248,7 +245,14 @@ impl Scene {
                 }
             }
         }
-        all.await.into_iter().collect()
+        self.all().await
+    }
+
+    /// All that the runtime says of the pod; nothing where it does not answer.
+    pub(super) async fn all(&self) -> Vec<News> {
+        let begun = std::time::Instant::now();
+        let seen = self.shared.runtime.observe(pod::uid(&self.pod)).await;
+        seen.map(|all| News::All(self.with_messages(all), begun)).into_iter().collect()
     }
 
     async fn release(&self) -> Result<(), Failure> {

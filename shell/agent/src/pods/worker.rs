@@ -1,8 +1,8 @@
 //! One pod: steps it, carries its actions out, and tells the API how it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, pending, select_all};
 use gantry_node::{Action, Container, Done, Memory, Observed, Sandbox, pod, step};
@@ -24,8 +24,8 @@ pub(super) enum News {
     Container(Box<Container>),
     /// A container is no more.
     NoContainer(String),
-    /// All of it.
-    All(Observed),
+    /// All of it, as it was at some time after this.
+    All(Observed, Instant),
 }
 
 /// What a task brings back.
@@ -57,6 +57,8 @@ pub(super) struct Worker {
     report: Report,
     tasks: JoinSet<Finished>,
     changes: Vec<Changes>,
+    /// When each container and sandbox was last heard of by itself.
+    heard: HashMap<String, Instant>,
     gone: bool,
 }
 
@@ -80,8 +82,8 @@ impl Worker {
         let report = Report::start(shared.client.clone(), &pod);
         let (observed, tokens) = (Arc::default(), Tokens::default());
         let scene = Scene { shared, pod, observed, followed, tokens };
-        let (memory, tasks) = (Memory::default(), JoinSet::new());
-        Worker { scene, inbox, seen, memory, told, report, tasks, changes, gone: false }
+        let (memory, tasks, heard) = (Memory::default(), JoinSet::new(), HashMap::new());
+        Worker { scene, inbox, seen, memory, told, report, tasks, changes, heard, gone: false }
     }
 
     /// Works until nothing is left of the pod. `known`: the runtime already has something of it.
@@ -189,34 +191,46 @@ impl Worker {
             }
             Signal::Look => {
                 let scene = self.scene.clone();
-                self.tasks.spawn(async move {
-                    let observed = scene.shared.runtime.observe(pod::uid(&scene.pod)).await;
-                    let news = observed.map(|all| News::All(scene.with_messages(all))).into_iter().collect();
-                    Finished { action: None, news }
-                });
+                self.tasks.spawn(async move { Finished { action: None, news: scene.all().await } });
             }
         }
     }
 
     fn finish(&mut self, finished: Finished) {
-        let observed = Arc::make_mut(&mut self.scene.observed);
         for news in finished.news {
-            match news {
-                News::Sandbox(sandbox) => observed.put_sandbox(sandbox),
-                News::Container(container) => {
-                    // What was read before the container ended may arrive after it.
-                    let ended = observed.container(&container.id).is_some_and(|known| known.exit().is_some());
-                    if !ended || container.exit().is_some() {
-                        observed.put_container(*container);
-                    }
-                }
-                News::NoContainer(id) => observed.containers.retain(|container| container.id != id),
-                News::All(all) => *observed = all,
-            }
+            self.learn(news);
         }
         if let Some((action, done)) = finished.action {
             for notice in self.memory.done(&self.scene.pod, &action, &done, Timestamp::now()) {
                 self.scene.shared.events.pod(&self.scene.pod, &notice);
+            }
+        }
+    }
+
+    fn learn(&mut self, news: News) {
+        let now = Instant::now();
+        let observed = Arc::make_mut(&mut self.scene.observed);
+        match news {
+            News::Sandbox(sandbox) => {
+                self.heard.insert(sandbox.id.clone(), now);
+                observed.put_sandbox(sandbox);
+            }
+            News::Container(container) => {
+                // What was read before the container ended may arrive after it.
+                let ended = observed.container(&container.id).is_some_and(|known| known.exit().is_some());
+                if !ended || container.exit().is_some() {
+                    self.heard.insert(container.id.clone(), now);
+                    observed.put_container(*container);
+                }
+            }
+            News::NoContainer(id) => observed.containers.retain(|container| container.id != id),
+            News::All(all, begun) => {
+                // What was heard of since the look began is newer than what it saw.
+                let newer = |id: &str| self.heard.get(id).is_some_and(|heard| *heard > begun);
+                let (sandboxes, containers) = (observed.sandboxes.clone(), observed.containers.clone());
+                *observed = all;
+                sandboxes.into_iter().filter(|s| newer(&s.id)).for_each(|s| observed.put_sandbox(s));
+                containers.into_iter().filter(|c| newer(&c.id)).for_each(|c| observed.put_container(c));
             }
         }
     }

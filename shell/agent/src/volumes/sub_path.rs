@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
 use nix::errno::Errno;
@@ -39,14 +40,19 @@ fn resolve(root: &Path, path: &Path) -> io::Result<OwnedFd> {
         answer => return answer.map_err(io::Error::from),
     }
     // Each part is opened, or made, below the one before: a link put there meanwhile cannot lead outside.
+    let mode = Mode::from_bits_truncate(fstat(&root)?.st_mode & 0o7777);
     let mut walked = std::path::PathBuf::new();
     let mut folder = openat2(&root, ".", how(OFlag::O_DIRECTORY))?;
     for part in path.components().filter(|part| matches!(part, Component::Normal(_))) {
         walked.push(part);
         folder = match openat2(&root, &walked, how(OFlag::empty())) {
             Err(Errno::ENOENT) => {
-                mkdirat(&folder, part.as_os_str(), Mode::from_bits_truncate(0o750))?;
-                openat2(&root, &walked, how(OFlag::O_DIRECTORY))?
+                mkdirat(&folder, part.as_os_str(), mode)?;
+                let made = openat2(&root, &walked, how(OFlag::O_DIRECTORY))?;
+                // Whoever may write the volume may write a folder of it, whatever this process's mask says.
+                let place = format!("/proc/self/fd/{}", made.as_raw_fd());
+                std::fs::set_permissions(place, std::fs::Permissions::from_mode(mode.bits()))?;
+                made
             }
             answer => answer?,
         };
