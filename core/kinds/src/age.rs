@@ -30,7 +30,12 @@ pub fn span(seconds: i64) -> String {
 
 /// The time since the RFC 3339 time at a JSON pointer; `<unknown>` where there is none.
 pub fn since(object: &Value, pointer: &str, now: Timestamp) -> String {
-    moment(object, pointer).map_or_else(|| "<unknown>".to_owned(), |then| span(now.as_second() - then.as_second()))
+    moment(object, pointer).map_or_else(|| "<unknown>".to_owned(), |then| between(then, now))
+}
+
+/// The span from `then` to `now`, in whole seconds.
+pub fn between(then: Timestamp, now: Timestamp) -> String {
+    span(now.duration_since(then).as_secs())
 }
 
 /// The time at a JSON pointer.

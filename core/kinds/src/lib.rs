@@ -38,7 +38,7 @@ pub use kinds::secret::SECRET;
 pub use kinds::service::SERVICE;
 pub use kinds::service_account::SERVICE_ACCOUNT;
 pub use quantity::Quantity;
-pub use row::{Column, Kind, NoStrategy, Strategy, Subresource, Update};
+pub use row::{Column, Kind, NoStrategy, Selectable, Strategy, Subresource, Update};
 pub use selector::{FieldSelector, LabelSelector};
 pub use status::{Cause, Status};
 

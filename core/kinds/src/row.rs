@@ -40,8 +40,11 @@ pub struct Kind {
     /// The cells of one object's row, as many as `columns`; `now` is for ages.
     pub cells: fn(&Value, Timestamp) -> Vec<Value>,
     /// Field selectors beyond `metadata.name` and `metadata.namespace`: path and how to read it.
-    pub selectable: &'static [(&'static str, fn(&Value) -> String)],
+    pub selectable: &'static [Selectable],
 }
+
+/// A field that selectors may name: its path, and how to read it from an object.
+pub type Selectable = (&'static str, fn(&Value) -> String);
 
 impl Kind {
     /// `group/version`, or `version` for the core group, as in `apiVersion`.

@@ -112,17 +112,10 @@ pub(crate) fn carry_over(new: &mut Value, old: &Value) {
     };
 }
 
-/// Counts the generation up when something beside metadata and status changed.
+/// Counts the generation up.
 pub(crate) fn count_generation(new: &mut Value, old: &Value) {
-    let beside = |object: &Value| -> Map<String, Value> {
-        let fields = object.as_object().into_iter().flatten();
-        let fields = fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status" | "kind" | "apiVersion"));
-        fields.map(|(key, value)| (key.clone(), value.clone())).collect()
-    };
-    if beside(new) != beside(old) {
-        let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
-        of(new).insert("generation".to_owned(), (generation + 1).into());
-    }
+    let generation = old["metadata"]["generation"].as_i64().unwrap_or_default();
+    of(new).insert("generation".to_owned(), (generation + 1).into());
 }
 
 /// Compares the revision that an update was made from with the one that is stored.

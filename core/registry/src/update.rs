@@ -63,7 +63,7 @@ pub(crate) fn prepare(
     if kind == &SERVICE && update == Update::Main {
         service::update(case, &mut new, &before, draft)?;
     }
-    if kind.strategy.counts_generation() {
+    if kind.strategy.counts_generation() && kind.strategy.bumps_generation(&new, &before, update) {
         meta::count_generation(&mut new, &before);
     }
     let mut errors = gantry_kinds::meta::validate_update(kind, &new, &before);

@@ -24,7 +24,7 @@ pub static CONFIG_MAP: Kind = Kind {
     schema: "io.k8s.api.core.v1.ConfigMap",
     strategy: &ConfigMapStrategy,
     columns: &[NAME, Column::field("Data", "io.k8s.api.core.v1.ConfigMap.data"), AGE],
-    cells: cells,
+    cells,
     selectable: &[],
 };
 

@@ -53,7 +53,7 @@ pub static DEPLOYMENT: Kind = Kind {
         workload::IMAGES,
         Column::field("Selector", "io.k8s.api.apps.v1.DeploymentSpec.selector").wide(),
     ],
-    cells: cells,
+    cells,
     selectable: &[],
 };
 

@@ -35,7 +35,7 @@ pub static ENDPOINT_SLICE: Kind = Kind {
         Column::field("Endpoints", "io.k8s.api.discovery.v1.EndpointSlice.endpoints"),
         AGE,
     ],
-    cells: cells,
+    cells,
     selectable: &[],
 };
 

@@ -37,7 +37,7 @@ pub static EVENT: Kind = Kind {
         Column::field("Count", "io.k8s.api.core.v1.Event.count").wide(),
         NAME.wide(),
     ],
-    cells: cells,
+    cells,
     selectable: &[
         ("involvedObject.kind", |o| text(o, "/involvedObject/kind")),
         ("involvedObject.namespace", |o| text(o, "/involvedObject/namespace")),

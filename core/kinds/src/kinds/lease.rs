@@ -25,7 +25,7 @@ pub static LEASE: Kind = Kind {
     schema: "io.k8s.api.coordination.v1.Lease",
     strategy: &LeaseStrategy,
     columns: &[NAME, Column::field("Holder", "io.k8s.api.coordination.v1.LeaseSpec.holderIdentity"), AGE],
-    cells: cells,
+    cells,
     selectable: &[],
 };
 

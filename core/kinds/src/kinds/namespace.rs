@@ -40,7 +40,7 @@ pub static NAMESPACE: Kind = Kind {
     schema: "io.k8s.api.core.v1.Namespace",
     strategy: &NamespaceStrategy,
     columns: &[NAME, Column::text("Status", "The status of the namespace"), AGE],
-    cells: cells,
+    cells,
     selectable: &[("status.phase", |o| text(o, "/status/phase"))],
 };
 

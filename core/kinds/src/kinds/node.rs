@@ -48,7 +48,7 @@ pub static NODE: Kind = Kind {
         Column::field("Kernel-Version", "io.k8s.api.core.v1.NodeSystemInfo.kernelVersion").wide(),
         Column::field("Container-Runtime", "io.k8s.api.core.v1.NodeSystemInfo.containerRuntimeVersion").wide(),
     ],
-    cells: cells,
+    cells,
     selectable: &[("spec.unschedulable", |o| text_or(o, "/spec/unschedulable", "false"))],
 };
 

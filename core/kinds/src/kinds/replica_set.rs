@@ -52,7 +52,7 @@ pub static REPLICA_SET: Kind = Kind {
         workload::IMAGES,
         Column::field("Selector", "io.k8s.api.apps.v1.ReplicaSetSpec.selector").wide(),
     ],
-    cells: cells,
+    cells,
     selectable: &[("status.replicas", |o| text_or(o, "/status/replicas", "0"))],
 };
 

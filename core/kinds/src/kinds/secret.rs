@@ -33,7 +33,7 @@ pub static SECRET: Kind = Kind {
         Column::field("Data", "io.k8s.api.core.v1.Secret.data"),
         AGE,
     ],
-    cells: cells,
+    cells,
     selectable: &[("type", |o| text(o, "/type"))],
 };
 

@@ -30,7 +30,7 @@ pub fn cells(pod: &Value, now: Timestamp) -> Vec<Value> {
     let sum = summarize(pod);
     let mut restarts = sum.restarts.count.to_string();
     if let Some(last) = sum.restarts.last.filter(|_| sum.restarts.count != 0) {
-        restarts.push_str(&format!(" ({} ago)", age::span(now.as_second() - last.as_second())));
+        restarts.push_str(&format!(" ({} ago)", age::between(last, now)));
     }
     let first_ip = list_at(pod, "/status/podIPs").first().map_or("", |ip| str_at(ip, "/ip"));
     vec![

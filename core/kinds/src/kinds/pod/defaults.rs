@@ -200,10 +200,9 @@ fn volume(volume: &mut Map<String, Value>) {
         let policy = pull_policy(reference);
         set_default(image, "pullPolicy", policy);
     }
-    if let Some(claim) = child(volume, "ephemeral").and_then(|e| child(e, "volumeClaimTemplate")) {
-        if let Some(spec) = child(claim, "spec") {
-            set_default(spec, "volumeMode", "Filesystem");
-        }
+    let claim = child(volume, "ephemeral").and_then(|e| child(e, "volumeClaimTemplate"));
+    if let Some(spec) = claim.and_then(|claim| child(claim, "spec")) {
+        set_default(spec, "volumeMode", "Filesystem");
     }
     if let Some(iscsi) = child(volume, "iscsi") {
         set_default(iscsi, "iscsiInterface", "default");

@@ -40,26 +40,28 @@ pub fn check_config(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     for (at, server) in servers.iter().enumerate() {
         rules::each(server, names::ip(server), &servers_path.index(at), errors);
     }
-    let searches = config.searches.as_deref().unwrap_or_default();
-    let searches_path = path.child("searches");
+    check_searches(config.searches.as_deref().unwrap_or_default(), &path.child("searches"), errors);
+    for (at, option) in config.options.iter().flatten().enumerate() {
+        if option.name.as_deref().unwrap_or_default().is_empty() {
+            errors.push(FieldError::required(&path.child("options").index(at), "must not be empty"));
+        }
+    }
+}
+
+fn check_searches(searches: &[String], path: &Path, errors: &mut ErrorList) {
     if searches.len() > SEARCHES_MAX {
         let detail = format!("must not have more than {SEARCHES_MAX} search paths");
-        errors.push(FieldError::invalid(&searches_path, searches.to_vec(), detail));
+        errors.push(FieldError::invalid(path, searches.to_vec(), detail));
     }
     if searches.join(" ").len() > SEARCH_CHARACTERS_MAX {
         let detail =
             format!("must not have more than {SEARCH_CHARACTERS_MAX} characters (including spaces) in the search list");
-        errors.push(FieldError::invalid(&searches_path, searches.to_vec(), detail));
+        errors.push(FieldError::invalid(path, searches.to_vec(), detail));
     }
     for (at, search) in searches.iter().enumerate() {
         let plain = search.strip_suffix('.').unwrap_or(search);
         if !plain.is_empty() {
-            rules::each(search, names::dns_subdomain_with_underscores(plain), &searches_path.index(at), errors);
-        }
-    }
-    for (at, option) in config.options.iter().flatten().enumerate() {
-        if option.name.as_deref().unwrap_or_default().is_empty() {
-            errors.push(FieldError::required(&path.child("options").index(at), "must not be empty"));
+            rules::each(search, names::dns_subdomain_with_underscores(plain), &path.index(at), errors);
         }
     }
 }

@@ -73,64 +73,60 @@ const ORDER: &[&str] = &[
     "image",
 ];
 
+/// Fields that a source must have.
+const REQUIRED: &[(&str, &str)] = &[
+    ("secret", "secretName"),
+    ("nfs", "server"),
+    ("nfs", "path"),
+    ("persistentVolumeClaim", "claimName"),
+    ("configMap", "name"),
+    ("csi", "driver"),
+    ("image", "reference"),
+];
+
 fn check_one(volume: &Volume, source: &str, tree: &Value, path: &Path, errors: &mut ErrorList) {
     let text = |field: &str| tree.get(field).and_then(Value::as_str).unwrap_or_default();
+    for (_, field) in REQUIRED.iter().filter(|(of, _)| *of == source) {
+        rules::required(text(field), &path.child(field), errors);
+    }
     match source {
-        "emptyDir" => {
-            let negative = Quantity::parse(text("sizeLimit")).is_ok_and(|q| q.sign() < 0);
-            if negative {
-                let detail = "SizeLimit field must be a valid resource quantity";
-                errors.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
-            }
+        "emptyDir" if Quantity::parse(text("sizeLimit")).is_ok_and(|q| q.sign() < 0) => {
+            let detail = "SizeLimit field must be a valid resource quantity";
+            errors.push(FieldError::forbidden(&path.child("sizeLimit"), detail));
         }
-        "hostPath" => {
-            if let Some(host) = &volume.host_path {
-                check_host_path(host, path, errors);
-            }
+        "nfs" if !text("path").is_empty() && !text("path").starts_with('/') => {
+            errors.push(FieldError::invalid(&path.child("path"), text("path"), "must be an absolute path"));
         }
-        "secret" => {
-            rules::required(text("secretName"), &path.child("secretName"), errors);
-            let secret = volume.secret.as_ref();
-            let items = secret.and_then(|s| s.items.as_deref()).unwrap_or_default();
-            check_files(secret.and_then(|s| s.default_mode), items, path, errors);
-        }
-        "configMap" => {
-            rules::required(text("name"), &path.child("name"), errors);
-            let map = volume.config_map.as_ref();
-            let items = map.and_then(|s| s.items.as_deref()).unwrap_or_default();
-            check_files(map.and_then(|s| s.default_mode), items, path, errors);
-        }
-        "nfs" => {
-            rules::required(text("server"), &path.child("server"), errors);
-            rules::required(text("path"), &path.child("path"), errors);
-            if !text("path").is_empty() && !text("path").starts_with('/') {
-                errors.push(FieldError::invalid(&path.child("path"), text("path"), "must be an absolute path"));
-            }
-        }
-        "persistentVolumeClaim" => rules::required(text("claimName"), &path.child("claimName"), errors),
-        "csi" => rules::required(text("driver"), &path.child("driver"), errors),
         "image" => {
-            rules::required(text("reference"), &path.child("reference"), errors);
             let policies = ["Always", "IfNotPresent", "Never"];
             rules::one_of(text("pullPolicy"), &policies, &path.child("pullPolicy"), errors);
         }
+        _ => check_parts(volume, source, path, errors),
+    }
+}
+
+/// Checks a source that is made of parts.
+fn check_parts(volume: &Volume, source: &str, path: &Path, errors: &mut ErrorList) {
+    match source {
+        "hostPath" => volume.host_path.iter().for_each(|host| check_host_path(host, path, errors)),
+        "secret" => {
+            if let Some(secret) = &volume.secret {
+                check_files(secret.default_mode, secret.items.as_deref().unwrap_or_default(), path, errors);
+            }
+        }
+        "configMap" => {
+            if let Some(map) = &volume.config_map {
+                check_files(map.default_mode, map.items.as_deref().unwrap_or_default(), path, errors);
+            }
+        }
         "downwardAPI" => {
-            let downward = volume.downward_api.as_ref();
-            check_mode(downward.and_then(|d| d.default_mode), &path.child("defaultMode"), errors);
-            for file in downward.and_then(|d| d.items.as_deref()).unwrap_or_default() {
-                check_downward(file, path, errors);
+            if let Some(downward) = &volume.downward_api {
+                check_mode(downward.default_mode, &path.child("defaultMode"), errors);
+                downward.items.iter().flatten().for_each(|file| check_downward(file, path, errors));
             }
         }
-        "projected" => {
-            if let Some(projected) = &volume.projected {
-                check_projected(projected, path, errors);
-            }
-        }
-        "ephemeral" => {
-            if let Some(ephemeral) = &volume.ephemeral {
-                check_ephemeral(ephemeral, path, errors);
-            }
-        }
+        "projected" => volume.projected.iter().for_each(|projected| check_projected(projected, path, errors)),
+        "ephemeral" => volume.ephemeral.iter().for_each(|ephemeral| check_ephemeral(ephemeral, path, errors)),
         _ => {}
     }
 }
@@ -201,47 +197,42 @@ fn check_projection<'a>(
     files: &mut BTreeSet<&'a str>,
     errors: &mut ErrorList,
 ) {
-    let mut count = 0;
-    let mut another = |errors: &mut ErrorList| {
-        count += 1;
-        if count > 1 {
-            errors.push(FieldError::forbidden(here, "may not specify more than 1 volume type per source"));
-        }
-        count == 1
-    };
-    let keyed = [
+    let mut kinds = 0;
+    for (field, keyed) in [
         ("secret", source.secret.as_ref().map(|s| (&s.name, s.items.as_deref()))),
         ("configMap", source.config_map.as_ref().map(|s| (&s.name, s.items.as_deref()))),
-    ];
-    for (field, keyed) in keyed {
-        let Some((name, items)) = keyed else { continue };
-        if another(errors) {
-            let here = here.child(field);
-            rules::required(name, &here.child("name"), errors);
-            for (at, item) in items.unwrap_or_default().iter().enumerate() {
-                check_item(item, &here.child("items").index(at), errors);
-                claim(&item.path, name, path, files, errors);
-            }
+    ] {
+        let Some((name, items)) = keyed.filter(|_| is_first(&mut kinds, here, errors)) else { continue };
+        let here = here.child(field);
+        rules::required(name, &here.child("name"), errors);
+        for (at, item) in items.unwrap_or_default().iter().enumerate() {
+            check_item(item, &here.child("items").index(at), errors);
+            claim(&item.path, name, path, files, errors);
         }
     }
-    if let Some(downward) = source.downward_api.as_ref()
-        && another(errors)
-    {
+    if let Some(downward) = source.downward_api.as_ref().filter(|_| is_first(&mut kinds, here, errors)) {
         for file in downward.items.as_deref().unwrap_or_default() {
             check_downward(file, &here.child("downwardAPI"), errors);
             claim(&file.path, &file.path, path, files, errors);
         }
     }
-    if let Some(token) = source.service_account_token.as_ref()
-        && another(errors)
-    {
+    if let Some(token) = source.service_account_token.as_ref().filter(|_| is_first(&mut kinds, here, errors)) {
         check_token(token, path, &here.child("serviceAccountToken"), errors);
     }
     for present in [source.cluster_trust_bundle.is_some(), source.pod_certificate.is_some()] {
         if present {
-            another(errors);
+            is_first(&mut kinds, here, errors);
         }
     }
+}
+
+/// Counts the kinds of one source, of which there may be one.
+fn is_first(kinds: &mut usize, here: &Path, errors: &mut ErrorList) -> bool {
+    *kinds += 1;
+    if *kinds > 1 {
+        errors.push(FieldError::forbidden(here, "may not specify more than 1 volume type per source"));
+    }
+    *kinds == 1
 }
 
 /// No two sources write the same file.
