@@ -190,3 +190,57 @@ pub fn check_finalizer_name(finalizer: &str, path: &Path, errors: &mut ErrorList
         errors.push(FieldError::invalid(path, finalizer, detail));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::{CLUSTER_ROLE, CONFIG_MAP, NAMESPACE};
+
+    fn heads(errors: &ErrorList) -> Vec<String> {
+        errors.iter().map(|e| e.to_string().chars().take(60).collect()).collect()
+    }
+
+    #[test]
+    fn names_follow_the_kind() {
+        let check = |kind: &Kind, meta: Value, expected: &[&str]| {
+            let errors = validate(kind, &json!({ "metadata": meta }));
+            assert_eq!(errors.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), expected);
+        };
+        check(&CONFIG_MAP, json!({"name": "a.b"}), &[]);
+        check(&NAMESPACE, json!({"name": "a.b"}), &["metadata.name"]);
+        check(&CLUSTER_ROLE, json!({"name": "system:a"}), &[]);
+        check(&CONFIG_MAP, json!({}), &["metadata.name"]);
+        check(&CONFIG_MAP, json!({"generateName": "a-", "name": "a-x"}), &[]);
+    }
+
+    #[test]
+    fn owners_and_finalizers() {
+        let owner =
+            |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
+        let meta = json!({"name": "a", "ownerReferences": [owner("x"), owner("y")], "finalizers": ["a", "b/c"]});
+        let errors = validate(&CONFIG_MAP, &json!({ "metadata": meta }));
+        assert!(errors[0].message.ends_with("Found \"true\" in references for Pod/x and Pod/y"), "{errors:?}");
+        assert!(
+            errors[0].message.starts_with("Invalid value: [{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"name\":\"x\"")
+        );
+        assert_eq!(errors[1].path.as_str(), "metadata.finalizers[0]");
+        assert_eq!(errors.len(), 2);
+    }
+
+    #[test]
+    fn what_never_changes() {
+        let old = json!({"metadata": {"name": "a", "uid": "u", "deletionTimestamp": "2026-01-01T00:00:00Z",
+            "finalizers": ["a/b"]}});
+        let mut new = old.clone();
+        assert!(validate_update(&CONFIG_MAP, &new, &old).is_empty());
+        new["metadata"]["uid"] = json!("v");
+        new["metadata"]["finalizers"] = json!(["a/b", "c/d"]);
+        let expected = [
+            "metadata.uid: Invalid value: \"v\": field is immutable",
+            "metadata.finalizers: Forbidden: no new finalizers can be add",
+        ];
+        assert_eq!(heads(&validate_update(&CONFIG_MAP, &new, &old)), expected);
+    }
+}

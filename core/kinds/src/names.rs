@@ -65,7 +65,8 @@ pub fn dns_label(text: &str) -> Vec<String> {
         wrong.push(too_long("", LABEL_MAX, "characters"));
     }
     if !is_label(text) {
-        wrong.push(LABEL.to_owned());
+        let dots = text.split('.').all(is_label);
+        wrong.push(if dots { "must not contain dots" } else { LABEL }.to_owned());
     }
     wrong
 }
@@ -248,7 +249,7 @@ mod tests {
         };
         check(dns_label("web-1"), &[]);
         check(dns_label("-web"), &["a lowercase RFC 1123 label must"]);
-        check(dns_label("a.b"), &["a lowercase RFC 1123 label must"]);
+        check(dns_label("a.b"), &["must not contain dots"]);
         check(dns_subdomain("a.b-c.d"), &[]);
         check(dns_subdomain("a..b"), &["a lowercase RFC 1123 subdomain must"]);
         check(dns_subdomain(&"x".repeat(254)), &["must be no more than 253"]);

@@ -41,3 +41,48 @@ pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<KindRef> 
 pub fn by_kind(group: &str, version: &str, kind: &str) -> Option<KindRef> {
     ALL.iter().copied().find(|k| k.kind == kind && k.group == group && k.version == version)
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn every_row_is_found_by_its_names() {
+        for kind in ALL {
+            assert_eq!(by_resource(kind.group, kind.version, kind.plural), Some(*kind));
+            assert_eq!(by_kind(kind.group, kind.version, kind.kind), Some(*kind));
+        }
+        assert_eq!(by_resource("", "v1", "deployments"), None);
+    }
+
+    #[test]
+    fn rows_are_ordered_and_complete() {
+        for kind in ALL {
+            assert!(kind.verbs.is_sorted(), "{kind:?}");
+            assert!(kind.subresources.is_sorted_by_key(|s| s.name), "{kind:?}");
+            assert_eq!(kind.stored(), kind.verbs != ["create"], "{kind:?}");
+            assert_eq!((kind.cells)(&json!({}), Timestamp::UNIX_EPOCH).len(), kind.columns.len(), "{kind:?}");
+            for column in kind.columns {
+                assert_ne!(column.description.is_empty(), column.documents.is_empty(), "{kind:?} {}", column.name);
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_panics_on_an_empty_object() {
+        for kind in ALL {
+            let mut object = json!({"metadata": {}});
+            kind.strategy.default(&mut object);
+            kind.strategy.prepare_create(&mut object);
+            kind.strategy.validate(&object);
+            let old = object.clone();
+            for update in [crate::Update::Main, crate::Update::Sub("status")] {
+                kind.strategy.prepare_update(&mut object, &old, update);
+                kind.strategy.validate_update(&object, &old, update);
+            }
+        }
+    }
+}

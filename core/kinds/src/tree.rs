@@ -49,6 +49,13 @@ pub fn set_default(map: &mut Map<String, Value>, key: &str, value: impl Into<Val
     }
 }
 
+/// Puts `value` under `key` where nothing, null or the empty text is.
+pub fn fill(map: &mut Map<String, Value>, key: &str, value: &str) {
+    if map.get(key).and_then(Value::as_str).is_none_or(str::is_empty) {
+        map.insert(key.to_owned(), Value::from(value));
+    }
+}
+
 /// The map under `key`, if there is one.
 pub fn child<'a>(map: &'a mut Map<String, Value>, key: &str) -> Option<&'a mut Map<String, Value>> {
     map.get_mut(key).and_then(Value::as_object_mut)

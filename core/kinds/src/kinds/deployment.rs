@@ -1,7 +1,7 @@
 //! Deployments.
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, RollingUpdateDeployment};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
@@ -180,8 +180,12 @@ fn check_strategy(spec: &DeploymentSpec, path: &Path, errors: &mut ErrorList) {
             }
         },
         _ => {
-            let rolling = rolling.map(|r| json!({"MaxSurge": r.max_surge, "MaxUnavailable": r.max_unavailable}));
-            let rolling = shown(&rolling.unwrap_or(Value::Null));
+            let number = |n: &Option<IntOrString>| shown(&json!(n.as_ref().unwrap_or(&IntOrString::Int(0))));
+            let both = |r: &RollingUpdateDeployment| {
+                let (unavailable, surge) = (number(&r.max_unavailable), number(&r.max_surge));
+                format!("{{\"MaxUnavailable\":{unavailable},\"MaxSurge\":{surge}}}")
+            };
+            let rolling = rolling.map_or_else(|| "null".to_owned(), both);
             let value = format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", shown(&Value::from(kind)));
             errors.push(FieldError::not_supported_shown(path, &value, &["Recreate", "RollingUpdate"]));
         }

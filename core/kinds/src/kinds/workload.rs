@@ -38,7 +38,9 @@ pub fn check_selector_and_template(
         None => errors.push(FieldError::required(&path, "")),
         Some(selector) => {
             rules::label_selector(selector, &path, errors);
-            if selector.match_labels.is_none() && selector.match_expressions.is_none() {
+            let labels = selector.match_labels.as_ref().is_some_and(|labels| !labels.is_empty());
+            let expressions = selector.match_expressions.as_ref().is_some_and(|list| !list.is_empty());
+            if !labels && !expressions {
                 errors.push(FieldError::invalid_shown(&path, "{}", "empty selector is invalid for deployment"));
             }
         }

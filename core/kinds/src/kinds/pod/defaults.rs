@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::quantity::Quantity;
-use crate::tree::{child, child_or_new, children, set_default};
+use crate::tree::{child, child_or_new, children, fill, set_default};
 
 const FILE_MODE: i64 = 0o644;
 
@@ -45,9 +45,9 @@ fn same_address(status: &mut Map<String, Value>) {
 
 fn pod_spec(spec: &mut Map<String, Value>) {
     set_default(spec, "terminationGracePeriodSeconds", 30);
-    set_default(spec, "dnsPolicy", "ClusterFirst");
-    set_default(spec, "restartPolicy", "Always");
-    set_default(spec, "schedulerName", "default-scheduler");
+    fill(spec, "dnsPolicy", "ClusterFirst");
+    fill(spec, "restartPolicy", "Always");
+    fill(spec, "schedulerName", "default-scheduler");
     set_default(spec, "securityContext", json!({}));
     same_account(spec);
     for list in ["initContainers", "containers", "ephemeralContainers"] {
@@ -102,16 +102,16 @@ fn publish_ports(container: &mut Map<String, Value>) {
 fn container(container: &mut Map<String, Value>) {
     let image = container.get("image").and_then(Value::as_str).unwrap_or_default();
     let policy = pull_policy(image);
-    set_default(container, "imagePullPolicy", policy);
-    set_default(container, "terminationMessagePath", "/dev/termination-log");
-    set_default(container, "terminationMessagePolicy", "File");
+    fill(container, "imagePullPolicy", policy);
+    fill(container, "terminationMessagePath", "/dev/termination-log");
+    fill(container, "terminationMessagePolicy", "File");
     set_default(container, "resources", json!({}));
     if let Some(resources) = child(container, "resources") {
         round_to_milli(resources, "limits");
         round_to_milli(resources, "requests");
     }
     for port in children(container, "ports") {
-        set_default(port, "protocol", "TCP");
+        fill(port, "protocol", "TCP");
     }
     for variable in children(container, "env") {
         if let Some(source) = child(variable, "valueFrom") {
@@ -138,9 +138,14 @@ fn container(container: &mut Map<String, Value>) {
 /// `Always` for an image whose tag may move, `IfNotPresent` for any other.
 pub fn pull_policy(image: &str) -> &'static str {
     let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
-    let last = name.rsplit('/').next().unwrap_or(name);
-    match last.split_once(':') {
-        Some((_, "latest")) => "Always",
+    let (path, last) = name.rsplit_once('/').unwrap_or(("", name));
+    let (last, tag) = last.split_once(':').map_or((last, None), |(last, tag)| (last, Some(tag)));
+    // The first part of a path may be a host, which may be written anyhow.
+    let below_host = path.split_once('/').map_or("", |(_, rest)| rest);
+    let plain = |part: &str| part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-/".contains(&c));
+    match tag {
+        _ if last.is_empty() || !plain(last) || !plain(below_host) => "IfNotPresent",
+        Some("latest") => "Always",
         None if !digest => "Always",
         _ => "IfNotPresent",
     }
@@ -171,9 +176,7 @@ fn probe(probe: &mut Map<String, Value>) {
 fn http_get(handler: &mut Map<String, Value>) {
     let Some(get) = child(handler, "httpGet") else { return };
     for (field, value) in [("path", "/"), ("scheme", "HTTP")] {
-        if get.get(field).and_then(Value::as_str).unwrap_or_default().is_empty() {
-            get.insert(field.to_owned(), Value::from(value));
-        }
+        fill(get, field, value);
     }
 }
 
@@ -198,7 +201,7 @@ fn volume(volume: &mut Map<String, Value>) {
     if let Some(image) = child(volume, "image") {
         let reference = image.get("reference").and_then(Value::as_str).unwrap_or_default();
         let policy = pull_policy(reference);
-        set_default(image, "pullPolicy", policy);
+        fill(image, "pullPolicy", policy);
     }
     let claim = child(volume, "ephemeral").and_then(|e| child(e, "volumeClaimTemplate"));
     if let Some(spec) = claim.and_then(|claim| child(claim, "spec")) {
@@ -244,6 +247,9 @@ mod tests {
         check("host:5000/web:1", "IfNotPresent");
         check("web@sha256:aa", "IfNotPresent");
         check("web:latest@sha256:aa", "Always");
+        check("Host.example/a/web", "Always");
+        check(" web", "IfNotPresent");
+        check("host/a/B/web", "IfNotPresent");
     }
 
     #[test]

@@ -48,10 +48,7 @@ pub fn template(new: &Value, old: Option<&Value>) -> Vec<String> {
 /// A name becomes a host name, and should be one.
 fn name(object: &Value) -> Option<String> {
     let name = str_at(object, "/metadata/name");
-    let mut wrong = names::dns_label(name);
-    if name.contains('.') {
-        wrong = vec!["must not contain dots".to_owned()];
-    }
+    let wrong = names::dns_label(name);
     let why = "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
         recommended";
     (!wrong.is_empty() && !name.is_empty()).then(|| format!("metadata.name: {why}: [{}]", wrong.join(" ")))

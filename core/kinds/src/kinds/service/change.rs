@@ -1,9 +1,9 @@
 //! What a Service gets where its author said nothing, and what a change of it keeps and drops: an address or a
 //! port that was allocated stays while the type needs one, and goes when the new type does not.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::tree::{child, child_or_new, children, has, list_at, remove, set_default, str_at};
+use crate::tree::{child, child_or_new, children, fill, has, list_at, remove, set_default, str_at};
 
 /// Seconds that a client stays with an endpoint under `ClientIP` affinity.
 const AFFINITY_SECONDS: i64 = 10800;
@@ -47,14 +47,6 @@ pub fn default(object: &mut Value) {
     if kind == "LoadBalancer" {
         set_default(spec, "allocateLoadBalancerNodePorts", true);
     }
-}
-
-/// Puts `value` where nothing or the empty text is.
-fn fill(map: &mut Map<String, Value>, key: &str, value: &str) {
-    if map.get(key).and_then(Value::as_str) == Some("") {
-        map.remove(key);
-    }
-    set_default(map, key, value);
 }
 
 /// Brings `clusterIPs` in line with `clusterIP`, which older clients set alone.

@@ -182,13 +182,11 @@ fn check_addresses(spec: &ServiceSpec, path: &Path, errors: &mut ErrorList) {
         } else if list.first().is_some_and(|ip| ip != first) {
             errors.push(FieldError::invalid(&whole, list.to_vec(), "first value must match `clusterIP`"));
         }
+        if list.first().is_some_and(|ip| ip == "None") && list.len() > 1 {
+            errors.push(FieldError::invalid(&whole, list.to_vec(), "'None' must be the first and only value"));
+        }
         for (at, ip) in list.iter().enumerate() {
-            if ip == "None" {
-                if at > 0 || list.len() > 1 {
-                    let detail = "'None' must be the first and only value";
-                    errors.push(FieldError::invalid(&whole.index(at), ip.as_str(), detail));
-                }
-            } else {
+            if at > 0 || ip != "None" {
                 rules::each(ip, names::ip(ip), &whole.index(at), errors);
                 check_family(ip, spec, at, &whole.index(at), errors);
             }

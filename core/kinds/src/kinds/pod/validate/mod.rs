@@ -8,6 +8,8 @@ mod placement;
 mod probes;
 mod resources;
 mod security;
+#[cfg(test)]
+mod tests;
 mod volumes;
 
 use std::collections::BTreeMap;
@@ -137,7 +139,7 @@ fn check_spec(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     volumes::check(spec.volumes.as_deref().unwrap_or_default(), &path.child("volumes"), errors);
     containers::check_all(&scope, path, errors);
     if let Some(resources) = &spec.resources {
-        resources::check_pod(resources, &path.child("resources"), errors);
+        resources::check_pod(resources, spec, &path.child("resources"), errors);
     }
     let restart = spec.restart_policy.as_deref().unwrap_or_default();
     rules::required_one_of(restart, &["Always", "OnFailure", "Never"], &path.child("restartPolicy"), errors);
@@ -198,7 +200,7 @@ fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     if let Some(os) = &spec.os {
         let path = path.child("os");
         if os.name.is_empty() {
-            errors.push(FieldError::required(&path.child("name"), "cannot be empty"));
+            errors.push(FieldError::required(&path.child("name"), ""));
         } else {
             rules::one_of(&os.name, &["linux", "windows"], &path, errors);
         }
@@ -208,6 +210,9 @@ fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
         if spec.set_hostname_as_fqdn == Some(true) {
             let detail = "may not be specified when setHostnameAsFQDN is true";
             errors.push(FieldError::forbidden(&path, detail));
+        }
+        if spec.host_network == Some(true) {
+            errors.push(FieldError::forbidden(&path, "may not be specified when hostNetwork is true"));
         }
         rules::each(hostname, names::dns_subdomain(hostname), &path, errors);
     }

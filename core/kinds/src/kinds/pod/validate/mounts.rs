@@ -98,11 +98,15 @@ fn check_recursive(mount: &VolumeMount, propagation: Option<&str>, path: &Path, 
 
 fn check_devices(container: &Container, scope: &Scope<'_>, list: &Path, errors: &mut ErrorList) {
     let mounts = container.volume_mounts.as_deref().unwrap_or_default();
+    let (mut devices, mut paths) = (BTreeSet::new(), BTreeSet::new());
     for (at, device) in container.volume_devices.iter().flatten().enumerate() {
         let path = list.index(at);
         rules::required(&device.name, &path.child("name"), errors);
         rules::required(&device.device_path, &path.child("devicePath"), errors);
-        let name = device.name.as_str();
+        let (name, file) = (device.name.as_str(), device.device_path.as_str());
+        if !name.is_empty() && !devices.insert(name) {
+            errors.push(FieldError::invalid(&path.child("name"), name, "must be unique"));
+        }
         match scope.volumes.get(name) {
             None => errors.push(FieldError::not_found(&path.child("name"), name)),
             Some(volume) if volume.persistent_volume_claim.is_none() && volume.ephemeral.is_none() => {
@@ -110,6 +114,13 @@ fn check_devices(container: &Container, scope: &Scope<'_>, list: &Path, errors: 
                 errors.push(FieldError::invalid(&path.child("name"), name, detail));
             }
             Some(_) => {}
+        }
+        if !file.is_empty() && !paths.insert(file) {
+            errors.push(FieldError::invalid(&path.child("devicePath"), file, "must be unique"));
+        }
+        if file.split('/').any(|part| part == "..") {
+            let detail = "can not contain backsteps ('..')";
+            errors.push(FieldError::invalid(&path.child("devicePath"), file, detail));
         }
         if mounts.iter().any(|m| m.name == device.name) {
             let detail = "must not already exist in volumeMounts";

@@ -179,6 +179,13 @@ fn check_pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
     for namespace in term.namespaces.iter().flatten() {
         rules::each(namespace, names::dns_label(namespace), &path.child("namespace"), errors);
     }
+    for (field, keys) in [("matchLabelKeys", &term.match_label_keys), ("mismatchLabelKeys", &term.mismatch_label_keys)]
+    {
+        if keys.as_ref().is_some_and(|keys| !keys.is_empty()) && term.label_selector.is_none() {
+            let detail = "must not be specified when labelSelector is not set";
+            errors.push(FieldError::forbidden(&path.child(field), detail));
+        }
+    }
     let topology = path.child("topologyKey");
     if term.topology_key.is_empty() {
         errors.push(FieldError::required(&topology, "can not be empty"));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::ResourceRequirements;
+use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
 use super::Scope;
@@ -53,9 +53,19 @@ pub fn check(resources: &ResourceRequirements, scope: &Scope<'_>, path: &Path, e
     }
 }
 
-/// Checks what a whole pod asks for.
-pub fn check_pod(resources: &ResourceRequirements, path: &Path, errors: &mut ErrorList) {
+/// Checks what a whole pod asks for: no less than its containers together.
+pub fn check_pod(resources: &ResourceRequirements, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     check_lists(resources, false, path, errors);
+    for (name, request) in resources.requests.iter().flatten() {
+        let of_container = |c: &Container| c.resources.as_ref()?.requests.as_ref()?.get(name).cloned();
+        let amounts = spec.containers.iter().filter_map(of_container).filter_map(|q| Quantity::parse(&q.0).ok());
+        let sum = amounts.fold(Quantity::ZERO, |sum, amount| sum.add(&amount));
+        if let Some(request) = Quantity::parse(&request.0).ok().filter(|request| *request < sum) {
+            let detail = format!("must be greater than or equal to aggregate container requests of {sum}");
+            let path = path.child("requests").key(name);
+            errors.push(FieldError::invalid(&path, request.to_string(), detail));
+        }
+    }
 }
 
 fn check_lists(resources: &ResourceRequirements, container: bool, path: &Path, errors: &mut ErrorList) {
@@ -125,6 +135,10 @@ fn check_name(name: &str, container: bool, path: &Path, errors: &mut ErrorList) 
     let valid = wrong.is_empty();
     errors.extend(FieldError::each(path, name, wrong));
     if name.contains('/') {
+        let foreign = !name.contains("kubernetes.io/");
+        if container && foreign && (name.starts_with("requests.") || !valid) {
+            errors.push(FieldError::invalid(path, name, "doesn't follow extended resource name standard"));
+        }
         return;
     }
     let known = COMPUTE.contains(&name) || name.starts_with(HUGE);

@@ -6,6 +6,7 @@ use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, SeccompPro
 use serde_json::{Value, json};
 
 use super::Scope;
+use super::volumes::check_local_path;
 use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::rules;
 
@@ -47,11 +48,8 @@ fn show(context: &SecurityContext) -> String {
         || "null".to_owned(),
         |c| format!("{{\"Add\":{},\"Drop\":{}}}", shown(&json!(c.add)), shown(&json!(c.drop))),
     );
-    let profile = |kind: &str, local: &Option<String>| {
-        format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", shown(&Value::from(kind)), shown(&json!(local)))
-    };
-    let seccomp = context.seccomp_profile.as_ref().map(|p| profile(&p.type_, &p.localhost_profile));
-    let armor = context.app_armor_profile.as_ref().map(|p| profile(&p.type_, &p.localhost_profile));
+    let seccomp = context.seccomp_profile.as_ref().map(|p| show_profile(&p.type_, &p.localhost_profile));
+    let armor = context.app_armor_profile.as_ref().map(|p| show_profile(&p.type_, &p.localhost_profile));
     let null = || "null".to_owned();
     let fields = [
         ("Capabilities", capabilities),
@@ -72,31 +70,49 @@ fn show(context: &SecurityContext) -> String {
 }
 
 fn check_seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut ErrorList) {
-    if let Some(profile) = profile {
-        check_profile(&profile.type_, profile.localhost_profile.as_deref(), "seccomp", path, errors);
+    let Some(profile) = profile else { return };
+    if profile.type_.is_empty() {
+        let detail = "type is required when seccompProfile is set";
+        errors.push(FieldError::required(&path.child("type"), detail));
+        return;
+    }
+    rules::one_of(&profile.type_, PROFILES, &path.child("type"), errors);
+    let local_path = path.child("localhostProfile");
+    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
+        ("Localhost", None) => {
+            errors.push(FieldError::required(&local_path, "must be set when seccomp type is Localhost"));
+        }
+        ("Localhost", Some(local)) => check_local_path(local, &local_path, errors),
+        (_, None) => {}
+        (kind, Some(_)) => {
+            let shown = show_profile(kind, &profile.localhost_profile);
+            let detail = "can only be set when seccomp type is Localhost";
+            errors.push(FieldError::invalid_shown(&local_path, &shown, detail));
+        }
     }
 }
 
 fn check_app_armor(profile: Option<&AppArmorProfile>, path: &Path, errors: &mut ErrorList) {
-    if let Some(profile) = profile {
-        check_profile(&profile.type_, profile.localhost_profile.as_deref(), "AppArmor", path, errors);
-    }
-}
-
-fn check_profile(kind: &str, local: Option<&str>, what: &str, path: &Path, errors: &mut ErrorList) {
-    rules::one_of(kind, PROFILES, &path.child("type"), errors);
+    let Some(profile) = profile else { return };
+    rules::required_one_of(&profile.type_, PROFILES, &path.child("type"), errors);
     let local_path = path.child("localhostProfile");
-    match (kind, local) {
+    match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
         ("Localhost", None) => {
-            let detail = format!("must be set when {what} type is Localhost");
-            errors.push(FieldError::required(&local_path, &detail));
+            errors.push(FieldError::required(&local_path, "must be set when AppArmor type is Localhost"));
+        }
+        ("Localhost", Some(local)) if local != local.trim() => {
+            errors.push(FieldError::invalid(&local_path, local, "must not be padded with whitespace"));
         }
         ("Localhost", Some(_)) | (_, None) => {}
         (_, Some(local)) => {
-            let detail = format!("can only be set when {what} type is Localhost");
+            let detail = "can only be set when AppArmor type is Localhost";
             errors.push(FieldError::invalid(&local_path, local, detail));
         }
     }
+}
+
+fn show_profile(kind: &str, local: &Option<String>) -> String {
+    format!("{{\"Type\":{},\"LocalhostProfile\":{}}}", shown(&Value::from(kind)), shown(&json!(local)))
 }
 
 /// Checks a pod's context, and what it shares with its host and within itself; `path` is that of the spec.
@@ -104,9 +120,11 @@ pub fn check_pod(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     let spec = scope.spec;
     if scope.host_network() {
         check_same_ports(scope, path, errors);
-        if spec.host_users == Some(false) {
-            errors.push(FieldError::forbidden(&path.child("hostNetwork"), "when `hostUsers` is false"));
-        }
+    }
+    // wire: two of the fields print with a capital.
+    let shared = [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)];
+    for (field, _) in shared.iter().filter(|(_, on)| *on == Some(true) && spec.host_users == Some(false)) {
+        errors.push(FieldError::forbidden(&path.child(field), "when `hostUsers` is false"));
     }
     let context_path = path.child("securityContext");
     if let Some(context) = &spec.security_context {
@@ -147,6 +165,9 @@ fn check_pod_context(context: &PodSecurityContext, scope: &Scope<'_>, path: &Pat
     }
     check_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), errors);
     check_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), errors);
+    if let Some(policy) = context.se_linux_change_policy.as_deref() {
+        rules::one_of(policy, &["MountOption", "Recursive"], &path.child("seLinuxChangePolicy"), errors);
+    }
     if let Some(policy) = context.supplemental_groups_policy.as_deref() {
         rules::one_of(policy, &["Merge", "Strict"], &path.child("supplementalGroupsPolicy"), errors);
     }

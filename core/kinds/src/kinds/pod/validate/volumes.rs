@@ -97,6 +97,10 @@ fn check_one(volume: &Volume, source: &str, tree: &Value, path: &Path, errors: &
         "nfs" if !text("path").is_empty() && !text("path").starts_with('/') => {
             errors.push(FieldError::invalid(&path.child("path"), text("path"), "must be an absolute path"));
         }
+        "csi" if !text("driver").is_empty() => {
+            let wrong = names::dns_subdomain(&text("driver").to_lowercase());
+            rules::each(text("driver"), wrong, &path.child("driver"), errors);
+        }
         "image" => {
             let policies = ["Always", "IfNotPresent", "Never"];
             rules::one_of(text("pullPolicy"), &policies, &path.child("pullPolicy"), errors);
