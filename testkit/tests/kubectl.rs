@@ -53,7 +53,7 @@ fn shows(gantry: &Gantry) {
         assert!(described.contains(word), "{word} in\n{described}");
     }
     let pods = gantry.kubectl("describe pods -n demo").expect_ok();
-    for word in ["Successfully assigned demo/web-", "Readiness:", "kube-api-access-", "Started container web"] {
+    for word in ["Successfully assigned demo/web-", "Readiness:", "kube-api-access-", "Container started"] {
         assert!(pods.contains(word), "{word} in\n{pods}");
     }
     let path = "{.items[*].status.phase}";
