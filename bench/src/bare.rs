@@ -63,4 +63,3 @@ async fn start_pod(runtime: &Runtime, name: &str) -> Result<String> {
     runtime.start_container(&container).await.context("starting a container")?;
     Ok(id)
 }
-

@@ -53,7 +53,8 @@ pub fn merge_into_users(document: &Value) -> Result<PathBuf> {
 /// Takes the gantry context out of the invoking user's kubeconfig again, where it is that of this data directory.
 pub fn remove_from_users(paths: &Paths) -> Result<()> {
     let path = users_file()?;
-    let (Ok(text), Ok(ours)) = (std::fs::read_to_string(&path), std::fs::read_to_string(paths.admin_kubeconfig())) else {
+    let (Ok(text), Ok(ours)) = (std::fs::read_to_string(&path), std::fs::read_to_string(paths.admin_kubeconfig()))
+    else {
         return Ok(());
     };
     let mut merged: Value =

@@ -32,7 +32,9 @@ pub fn hold(paths: &Paths) -> Result<Held> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut lock) => {
             let write = lock.set_len(0).and_then(|()| lock.seek(SeekFrom::Start(0)));
-            write.and_then(|_| write!(lock, "{}", std::process::id())).with_context(|| format!("writing {}", path.display()))?;
+            write
+                .and_then(|_| write!(lock, "{}", std::process::id()))
+                .with_context(|| format!("writing {}", path.display()))?;
             Ok(Held { _lock: lock })
         }
         Err((mut file, Errno::EWOULDBLOCK)) => {

@@ -31,7 +31,9 @@ impl Gantry {
     pub fn start(&mut self) {
         let log = File::create(self.log()).expect("the log");
         let mut command = self.machine.command(&self.binary);
-        command.args(["up", "--no-merge-kubeconfig", "--node-name", "node1", "--data-dir"]).arg(self.machine.data_dir());
+        command
+            .args(["up", "--no-merge-kubeconfig", "--node-name", "node1", "--data-dir"])
+            .arg(self.machine.data_dir());
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         self.process = Some(command.spawn().expect("starting gantry"));
         wait_for("gantry is ready", Duration::from_secs(60), || {

@@ -49,7 +49,8 @@ fn gantry_may_be_killed_at_any_moment() {
             let name = format!("kept-{round}-{write}");
             let made = gantry.kubectl(&format!("create configmap {name} --from-literal=a=b -o json")).expect_ok();
             let made: Value = serde_json::from_str(&made).expect("JSON");
-            let revision: u64 = made["metadata"]["resourceVersion"].as_str().expect("a revision").parse().expect("a number");
+            let revision: u64 =
+                made["metadata"]["resourceVersion"].as_str().expect("a revision").parse().expect("a number");
             assert!(revision > last_revision, "revisions never go back: {revision} after {last_revision}");
             last_revision = revision;
             acknowledged.push((name, revision));

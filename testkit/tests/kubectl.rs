@@ -29,7 +29,10 @@ fn reads(gantry: &Gantry) {
     let nodes = gantry.kubectl("get nodes -o wide").expect_ok();
     assert!(nodes.contains("node1") && nodes.contains("Ready") && nodes.contains("containerd://"), "{nodes}");
     let explained = gantry.kubectl("explain deployment.spec").expect_ok();
-    assert!(explained.contains("FIELD: spec <DeploymentSpec>") && explained.contains("revisionHistoryLimit"), "{explained}");
+    assert!(
+        explained.contains("FIELD: spec <DeploymentSpec>") && explained.contains("revisionHistoryLimit"),
+        "{explained}"
+    );
     assert_eq!(gantry.kubectl("auth can-i create pods").expect_ok().trim(), "yes");
     let nobody = gantry.kubectl("auth can-i create pods --as=nobody");
     assert_eq!(nobody.out.trim(), "no");
@@ -49,7 +52,9 @@ fn shows(gantry: &Gantry) {
     let wide = gantry.kubectl("get pods -n demo -o wide").expect_ok();
     assert!(wide.contains("NOMINATED NODE") && wide.contains("10.42."), "{wide}");
     let described = gantry.kubectl("describe deployment web -n demo").expect_ok();
-    for word in ["RollingUpdateStrategy:  25% max unavailable, 25% max surge", "ScalingReplicaSet", "NewReplicaSetAvailable"] {
+    for word in
+        ["RollingUpdateStrategy:  25% max unavailable, 25% max surge", "ScalingReplicaSet", "NewReplicaSetAvailable"]
+    {
         assert!(described.contains(word), "{word} in\n{described}");
     }
     let pods = gantry.kubectl("describe pods -n demo").expect_ok();
@@ -70,13 +75,16 @@ fn changes(gantry: &Gantry) {
     assert!(gantry.apply(WEB).contains("deployment.apps/web unchanged"), "client-side apply of the same is no change");
     let mine = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\ndata: {a: one, b: two}\n";
     gantry.kubectl_with_input("apply --server-side -f -", mine).expect_ok();
-    let conflict = gantry.kubectl_with_input("apply --server-side --field-manager=other -f -", &mine.replace("one", "three"));
+    let conflict =
+        gantry.kubectl_with_input("apply --server-side --field-manager=other -f -", &mine.replace("one", "three"));
     assert!(conflict.expect_err().contains("conflict with \"kubectl\": .data.a"));
     let differs = gantry.kubectl_with_input("diff -f -", &mine.replace("two", "four"));
     assert!(!differs.ok && differs.out.contains("+  b: four"), "{differs:?}");
     gantry.kubectl("label configmap mine tier=front").expect_ok();
     gantry.kubectl("annotate configmap mine note=hello").expect_ok();
-    gantry.kubectl_words(&["patch", "configmap", "mine", "--type=json", "-p", r#"[{"op":"remove","path":"/data/b"}]"#]).expect_ok();
+    gantry
+        .kubectl_words(&["patch", "configmap", "mine", "--type=json", "-p", r#"[{"op":"remove","path":"/data/b"}]"#])
+        .expect_ok();
     let object = gantry.get("configmap mine");
     assert_eq!(object["data"], json!({"a": "one"}));
     assert_eq!(object["metadata"]["labels"]["tier"], "front");
@@ -115,7 +123,18 @@ fn rolls(gantry: &Gantry) {
 }
 
 fn reaches_into_pods(gantry: &Gantry) {
-    gantry.kubectl_words(&["run", "talk", "--image=gantry.local/web:1", "--restart=Never", "--", "sh", "-c", "echo line one; echo line two; sleep 1; echo line three"]).expect_ok();
+    gantry
+        .kubectl_words(&[
+            "run",
+            "talk",
+            "--image=gantry.local/web:1",
+            "--restart=Never",
+            "--",
+            "sh",
+            "-c",
+            "echo line one; echo line two; sleep 1; echo line three",
+        ])
+        .expect_ok();
     gantry.kubectl("wait --for=jsonpath={.status.phase}=Running pod/talk --timeout=60s").expect_ok();
     assert_eq!(gantry.kubectl("logs -f talk").expect_ok(), "line one\nline two\nline three\n");
     assert_eq!(gantry.kubectl("logs talk --tail=1").expect_ok(), "line three\n");
@@ -133,7 +152,10 @@ fn reaches_into_pods(gantry: &Gantry) {
     let terminal = gantry.machine().run([
         "script".to_owned(),
         "-qec".to_owned(),
-        format!("kubectl --kubeconfig {} exec -it -n demo {pod} -- sh -c 'test -t 0 && echo a terminal'", gantry.kubeconfig().display()),
+        format!(
+            "kubectl --kubeconfig {} exec -it -n demo {pod} -- sh -c 'test -t 0 && echo a terminal'",
+            gantry.kubeconfig().display()
+        ),
         "/dev/null".to_owned(),
     ]);
     assert!(terminal.out.contains("a terminal"), "{terminal:?}");
@@ -147,7 +169,8 @@ fn reaches_into_pods(gantry: &Gantry) {
 fn forwards_a_port(gantry: &Gantry, pod: &str) {
     let mut forward = gantry.machine().command("kubectl");
     forward.arg("--kubeconfig").arg(gantry.kubeconfig()).args(["port-forward", "-n", "demo", pod, "18080:8080"]);
-    let mut forward = forward.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("kubectl");
+    let mut forward =
+        forward.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("kubectl");
     let address = "127.0.0.1:18080".parse().unwrap();
     let fetched = std::panic::catch_unwind(|| {
         for _ in 0..3 {

@@ -11,7 +11,9 @@ const WEB: &str = include_str!("../../examples/web.yaml");
 fn ready(gantry: &Gantry, replicas: i64) {
     wait_for("the Deployment is ready", PATIENCE, || {
         let status = &gantry.get("deployment web -n demo")["status"];
-        let done = status["readyReplicas"] == replicas && status["updatedReplicas"] == replicas && status["replicas"] == replicas;
+        let done = status["readyReplicas"] == replicas
+            && status["updatedReplicas"] == replicas
+            && status["replicas"] == replicas;
         if done { Ok(()) } else { Err(status.to_string()) }
     });
 }
@@ -45,7 +47,8 @@ fn the_demo_serves_through_every_door() {
         });
     }
     let pod = pods(&gantry)[0]["metadata"]["name"].as_str().expect("a name").to_owned();
-    let inside = gantry.kubectl_words(&["exec", "-n", "demo", &pod, "--", "wget", "-qO-", "http://web.demo.svc.cluster.local/"]);
+    let inside =
+        gantry.kubectl_words(&["exec", "-n", "demo", &pod, "--", "wget", "-qO-", "http://web.demo.svc.cluster.local/"]);
     assert!(inside.expect_ok().contains("Hello from gantry"), "a pod finds the service by its name");
 }
 

@@ -36,7 +36,12 @@ pub async fn apply(flags: Apply) -> Result<u8> {
     Ok(u8::from(failed))
 }
 
-async fn apply_one(client: &gantry_client::Client, resource: &Resource, object: &Value, flags: &Apply) -> Result<String> {
+async fn apply_one(
+    client: &gantry_client::Client,
+    resource: &Resource,
+    object: &Value,
+    flags: &Apply,
+) -> Result<String> {
     let name = object["metadata"]["name"].as_str().context("metadata.name: Required value")?;
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or(&flags.target.namespace);
     let mut path = resource.path(Some(namespace), Some(name));
@@ -54,7 +59,8 @@ pub fn read_objects(files: &[PathBuf]) -> Result<Vec<Value>> {
     let mut objects = Vec::new();
     for file in files {
         if file.is_dir() {
-            let mut inner: Vec<_> = std::fs::read_dir(file)?.collect::<Result<Vec<_>, _>>()?.iter().map(|e| e.path()).collect();
+            let mut inner: Vec<_> =
+                std::fs::read_dir(file)?.collect::<Result<Vec<_>, _>>()?.iter().map(|e| e.path()).collect();
             inner.sort();
             for path in inner.iter().filter(|p| is_manifest(p)) {
                 read_file(path, &mut objects)?;

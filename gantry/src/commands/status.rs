@@ -22,7 +22,9 @@ pub async fn status(flags: DataDir) -> Result<u8> {
     }
     let client = Client::from_kubeconfig(&paths.admin_kubeconfig(), None).context("reading the admin kubeconfig")?;
     match client.get("/version").await {
-        Ok(version) => println!("api       {} serving {}", server(&paths), version["gitVersion"].as_str().unwrap_or("?")),
+        Ok(version) => {
+            println!("api       {} serving {}", server(&paths), version["gitVersion"].as_str().unwrap_or("?"))
+        }
         Err(error) => {
             println!("api       not answering: {error}");
             return Ok(1);

@@ -23,9 +23,9 @@ pub fn start(
     host: &Host,
     stop: &CancellationToken,
 ) -> Result<JoinHandle<Result<()>>> {
-    let client = Client::from_kubeconfig(kubeconfig, None).with_context(|| format!("reading {}", kubeconfig.display()))?;
-    let mut config =
-        gantry_agent::Config::new(host.name.clone(), paths.agent(), client, Bytes::from_static(PAUSE));
+    let client =
+        Client::from_kubeconfig(kubeconfig, None).with_context(|| format!("reading {}", kubeconfig.display()))?;
+    let mut config = gantry_agent::Config::new(host.name.clone(), paths.agent(), client, Bytes::from_static(PAUSE));
     config.node_ip = Some(host.address);
     config.containerd_socket.clone_from(&flags.containerd_socket);
     config.registry_config_dir.clone_from(&flags.registry_config);

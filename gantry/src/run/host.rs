@@ -58,7 +58,10 @@ pub fn check() -> Result<()> {
     }
     missing.dedup();
     if !missing.is_empty() {
-        bail!("this machine lacks programs that a node needs; install them with: apt-get install {}", missing.join(" "));
+        bail!(
+            "this machine lacks programs that a node needs; install them with: apt-get install {}",
+            missing.join(" ")
+        );
     }
     Ok(())
 }

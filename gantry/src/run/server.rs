@@ -19,9 +19,9 @@ use super::host::Host;
 use super::steps::Steps;
 use super::{bootstrap, in_url};
 use crate::cli::ServerFlags;
+use crate::kubeconfig;
 use crate::paths::Paths;
 use crate::pki::{self, Pki};
-use crate::kubeconfig;
 
 /// Issuer of service-account tokens, upstream's default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -92,7 +92,8 @@ impl Running {
 
 /// Waits until the node of that name is Ready.
 pub async fn node_ready(server: &Running, name: &str) -> Result<()> {
-    let (ready, mut feed) = server.cluster.watch_snapshot(|view| view.get(&NODE, "", name).is_some_and(|o| is_ready(o)));
+    let (ready, mut feed) =
+        server.cluster.watch_snapshot(|view| view.get(&NODE, "", name).is_some_and(|o| is_ready(o)));
     if ready {
         return Ok(());
     }
@@ -118,7 +119,8 @@ fn is_ready(object: &Object) -> bool {
 }
 
 fn certificates(paths: &Paths, listen: SocketAddr, host: &Host, settings: &Settings) -> Result<Pki> {
-    let mut names: Vec<String> = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned).into();
+    let mut names: Vec<String> =
+        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned).into();
     names.push(format!("kubernetes.default.svc.{}", settings.cluster_domain));
     names.push(host.name.clone());
     let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), host.address, IpAddr::V4(settings.api_service_ip)];
@@ -160,7 +162,13 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
 }
 
 /// Writes the administrator's and the node's kubeconfig; returns the user's file when the context was merged.
-fn kubeconfigs(paths: &Paths, flags: &ServerFlags, host: &Host, pki: &Pki, url: &str) -> Result<Option<std::path::PathBuf>> {
+fn kubeconfigs(
+    paths: &Paths,
+    flags: &ServerFlags,
+    host: &Host,
+    pki: &Pki,
+    url: &str,
+) -> Result<Option<std::path::PathBuf>> {
     let ca = pki.authority.cert_pem();
     let admin = kubeconfig::document(url, ca, &pki.authority.issue_client("kubernetes-admin", "system:masters")?);
     kubeconfig::write(&paths.admin_kubeconfig(), &admin)?;

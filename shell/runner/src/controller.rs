@@ -39,7 +39,8 @@ struct Loop {
 /// Runs `controller` until `stop` turns true.
 pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>, mut stop: watch::Receiver<bool>) {
     let actor = Arc::new(Actor::service_account(controller.name(), controller.component()));
-    let mut state = Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), work: BTreeMap::new() };
+    let mut state =
+        Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), work: BTreeMap::new() };
     let mut feed = state.start();
     loop {
         state.turn();

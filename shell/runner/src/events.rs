@@ -53,11 +53,8 @@ impl Recorder {
     ) {
         let now = Timestamp::now();
         let message = cut(message);
-        let (uid, revision) = cluster
-            .view()
-            .at(about)
-            .map(|o| (o.uid().to_owned(), o.header.revision))
-            .unwrap_or_default();
+        let (uid, revision) =
+            cluster.view().at(about).map(|o| (o.uid().to_owned(), o.header.revision)).unwrap_or_default();
         let sameness = (if uid.is_empty() { about.to_string() } else { uid.clone() }, kind, reason, message.to_owned());
         let repeat = self.repeat(&sameness, now);
         let (target, operation) = match repeat {

@@ -57,9 +57,7 @@ impl Actor {
             Intent::Patch { key, subresource, patch } => {
                 (target(&key, subresource), Operation::Patch(PatchKind::Merge, Body::from(patch)))
             }
-            Intent::Post { key, subresource, body } => {
-                (target(&key, subresource), Operation::Create(Body::from(body)))
-            }
+            Intent::Post { key, subresource, body } => (target(&key, subresource), Operation::Create(Body::from(body))),
             Intent::Delete { key, uid, revision, propagation, grace_seconds } => {
                 let options = DeleteOptions {
                     grace_seconds,
