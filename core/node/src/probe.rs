@@ -1,7 +1,7 @@
 //! Probes: when the next one is due, and what a result changes.
 //!
-//! Until a startup or readiness probe has passed for the first time, it is also tried between the regular times of its
-//! first period, soon and then less often: such an early try can only succeed, its failure counts for nothing.
+//! A startup or readiness probe is tried as soon as it may be, soon again, and then less and less often until its first
+//! period is over: such an early try can only succeed, its failure counts for nothing. A liveness probe has time to lose.
 
 use std::time::Duration;
 
@@ -91,6 +91,10 @@ fn seconds(value: Option<i32>, default: i32) -> Duration {
     Duration::from_secs(u64::try_from(value.unwrap_or(default)).unwrap_or(0))
 }
 
+fn period(probe: &Probe) -> Duration {
+    seconds(probe.period_seconds, 10).max(Duration::from_secs(1))
+}
+
 /// How long one try may take.
 pub fn timeout(probe: &Probe) -> Duration {
     seconds(probe.timeout_seconds, 1).max(Duration::from_secs(1))
@@ -151,9 +155,7 @@ impl Probes {
         for kind in kinds {
             let Some(probe) = kind.of(container) else { continue };
             let track = self.of(*kind);
-            let first = since + seconds(probe.initial_delay_seconds, 0);
-            track.regular.get_or_insert(first);
-            let next = *track.next.get_or_insert(first);
+            let next = track.begin(probe, *kind, since);
             due.push((*kind, if next <= now { Due::Now } else { Due::At(next) }));
         }
         due
@@ -195,6 +197,15 @@ impl Probes {
 }
 
 impl Track {
+    /// When the next try is due; sets the first one.
+    fn begin(&mut self, probe: &Probe, kind: Kind, since: Timestamp) -> Timestamp {
+        let delay = seconds(probe.initial_delay_seconds, 0);
+        let first = since + delay;
+        let late = kind != Kind::Liveness || delay.is_zero();
+        let regular = *self.regular.get_or_insert(if late { first + period(probe) } else { first });
+        *self.next.get_or_insert(if kind == Kind::Liveness { regular } else { first })
+    }
+
     fn judge(&mut self, success: bool, probe: &Probe, kind: Kind) {
         self.streak = if self.last == Some(success) { self.streak.saturating_add(1) } else { 1 };
         self.last = Some(success);
@@ -208,18 +219,17 @@ impl Track {
 
     /// Sets the time of the next try.
     fn plan(&mut self, probe: &Probe, kind: Kind, counted: bool, now: Timestamp) {
-        let period = seconds(probe.period_seconds, 10).max(Duration::from_secs(1));
         let mut regular = self.regular.unwrap_or(now);
         if counted {
             self.regular_tries = self.regular_tries.saturating_add(1);
-            regular += period;
+            regular += period(probe);
             if regular <= now {
-                regular = now + period;
+                regular = now + period(probe);
             }
         }
         self.regular = Some(regular);
         let may_try_early = kind != Kind::Liveness
-            && self.regular_tries == 1
+            && self.regular_tries == 0
             && self.last != Some(true)
             && probe.exec.is_none()
             && self.early_tries < EARLY_DOUBLINGS;
@@ -263,7 +273,7 @@ mod tests {
         let probe = json!({"tcpSocket": {"port": 1}, "periodSeconds": 1, "initialDelaySeconds": 2});
         let tries = run(Kind::Readiness, probe, &[false, false, false, true, false, false, false]);
         let expected = [
-            (2000, None, true),
+            (2000, None, false),
             (2040, None, false),
             (2120, None, false),
             (2280, Some(true), false),
@@ -277,9 +287,10 @@ mod tests {
     #[test]
     fn early_tries_of_a_startup_probe_do_not_count() {
         let probe = json!({"httpGet": {"port": 1}, "periodSeconds": 1, "failureThreshold": 2});
-        let tries = run(Kind::Startup, probe, &[false, false, false, false, false, false]);
+        let tries = run(Kind::Startup, probe, &[false; 7]);
         let failed: Vec<_> = tries.iter().map(|(at, passed, _)| (*at, *passed)).collect();
-        let expected = [(0, None), (40, None), (120, None), (280, None), (600, None), (1000, Some(false))];
+        let expected = [0, 40, 120, 280, 600, 1000].map(|at| (at, None));
+        let expected = [&expected[..], &[(2000, Some(false))]].concat();
         assert_eq!(failed, expected);
     }
 
@@ -287,7 +298,7 @@ mod tests {
     fn liveness_is_fatal_at_its_threshold() {
         let probe = json!({"exec": {"command": ["x"]}, "periodSeconds": 5, "failureThreshold": 2});
         let tries = run(Kind::Liveness, probe, &[true, false, true, false, false]);
-        assert_eq!(tries.last(), Some(&(20_000, Some(false), true)));
+        assert_eq!(tries.last(), Some(&(25_000, Some(false), true)));
         assert_eq!(tries[3].1, Some(true));
     }
 
@@ -299,8 +310,11 @@ mod tests {
         probes.adopt("1", true, true);
         assert!(probes.ready("1", &container));
         assert_eq!(probes.due("1", &container, at(0), at(9_000)), [(Kind::Readiness, Due::Now)]);
-        probes.record("1", Kind::Readiness, &container, &Outcome::Failure(String::new()), at(9_000));
-        assert!(!probes.ready("1", &container));
+        for (now, ready) in [(10_000, true), (10_001, false)] {
+            probes.due("1", &container, at(0), at(now));
+            probes.record("1", Kind::Readiness, &container, &Outcome::Failure(String::new()), at(now));
+            assert_eq!(probes.ready("1", &container), ready, "the regular try counts");
+        }
         assert!(!probes.ready("2", &container));
     }
 }

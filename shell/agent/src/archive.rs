@@ -5,14 +5,14 @@ use sha2::{Digest, Sha256};
 
 const BLOCK: usize = 512;
 
-/// A docker-archive with one image whose only file is `program`, at `/NAME`, which it runs.
-pub(crate) fn image(reference: &str, name: &str, program: &[u8]) -> Vec<u8> {
+/// A docker-archive with one image whose only file is `program`, at `/NAME`, and which runs `command`.
+pub(crate) fn image(reference: &str, name: &str, command: &[&str], program: &[u8]) -> Vec<u8> {
     let layer = tar(&[(name, program, 0o755)]);
     let layer_id = hex(&Sha256::digest(&layer));
     let config = json!({
         "architecture": architecture(),
         "os": "linux",
-        "config": {"Entrypoint": [format!("/{name}")], "User": "65535:65535"},
+        "config": {"Entrypoint": command, "User": "65535:65535"},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{layer_id}")]},
         "history": [{"created_by": "gantry"}],
     });
@@ -73,7 +73,7 @@ mod tests {
     fn tar_reads_what_is_written() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("image.tar");
-        std::fs::write(&file, image("x/y:1", "pause", b"program")).unwrap();
+        std::fs::write(&file, image("x/y:1", "pause", &["/pause"], b"program")).unwrap();
         let listed = std::process::Command::new("tar").arg("-tf").arg(&file).output().unwrap();
         let listed = String::from_utf8(listed.stdout).unwrap();
         assert_eq!(listed.lines().count(), 3, "{listed}");

@@ -8,7 +8,6 @@ use gantry_cri::Runtime;
 use tokio::process::Command;
 
 use crate::archive;
-use crate::containerd::PAUSE_IMAGE;
 use crate::error::AgentError;
 use crate::paths::Paths;
 
@@ -31,18 +30,22 @@ fn names(said: &str) -> Vec<String> {
     lines.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
 }
 
-/// Loads the image of the pods' first process, unless it is there.
-pub(crate) async fn ensure_pause(
+/// Loads an image of one program, unless it is there: at `/NAME`, started with `command`.
+pub(crate) async fn ensure_image(
     runtime: &Runtime,
     socket: &Path,
     paths: &Paths,
-    pause: &Bytes,
+    reference: &str,
+    name: &str,
+    command: &[&str],
+    program: &Bytes,
 ) -> Result<(), AgentError> {
-    if runtime.image(PAUSE_IMAGE).await?.is_some() {
+    if runtime.image(reference).await?.is_some() {
         return Ok(());
     }
-    let file = paths.root().join("pause.tar");
-    fs::write(&file, archive::image(PAUSE_IMAGE, "pause", pause)).map_err(AgentError::at("write", &file))?;
+    let file = paths.root().join(format!("{name}.tar"));
+    let archive = archive::image(reference, name, command, program);
+    fs::write(&file, archive).map_err(AgentError::at("write", &file))?;
     import(socket, &file).await?;
     fs::remove_file(&file).map_err(AgentError::at("remove", &file))
 }

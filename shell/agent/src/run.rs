@@ -90,7 +90,8 @@ async fn start_runtime(
     }
     let runtime = Runtime::new(&socket);
     if config.containerd_socket.is_none() {
-        images::ensure_pause(&runtime, &socket, paths, &config.pause).await?;
+        let (image, name) = (containerd::PAUSE_IMAGE, "pause");
+        images::ensure_image(&runtime, &socket, paths, image, name, &["/pause"], &config.pause).await?;
     } else {
         runtime.version().await?;
     }

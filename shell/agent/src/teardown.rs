@@ -20,18 +20,9 @@ use crate::{cni, containerd, net, volumes};
 /// Ends all pods and the private containerd, and removes mounts, cgroups and the network. May be repeated.
 pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentError> {
     let paths = Paths::new(data_dir);
-    if let Err(error) = pods(&paths).await {
-        // What cannot be ended in good order is ended by force, below.
-        tracing::warn!(%error, "pods are not ended in good order");
-    }
-    containerd::stop(&paths).await;
-    let cgroups = Cgroups::find();
-    cgroups.remove(cgroup_root).await;
-    end_shims(&paths);
-    volumes::unmount_below(paths.root());
-    let (service_cidr, dns) = (Cidr::parse(Config::SERVICE_CIDR), Config::CLUSTER_DNS);
-    if let Some(service_cidr) = service_cidr {
-        net::teardown(service_cidr, dns).await;
+    end_runtime(&paths, cgroup_root).await;
+    if let Some(service_cidr) = Cidr::parse(Config::SERVICE_CIDR) {
+        net::teardown(service_cidr, Config::CLUSTER_DNS).await;
     }
     cni::forget();
     for folder in [paths.pods(), paths.logs(), paths.cni_state(), paths.containerd().join("state")] {
@@ -40,12 +31,25 @@ pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentErr
     Ok(())
 }
 
+/// Ends all pods and the private containerd; no process, mount or cgroup is left.
+pub(crate) async fn end_runtime(paths: &Paths, cgroup_root: &str) {
+    if let Err(error) = pods(paths).await {
+        // What cannot be ended in good order is ended by force, below.
+        tracing::warn!(%error, "pods are not ended in good order");
+    }
+    containerd::stop(paths).await;
+    Cgroups::find().remove(cgroup_root).await;
+    end_shims(paths);
+    volumes::unmount_below(paths.root());
+}
+
 /// Ends all pods through containerd, which is started for that if it does not run.
 async fn pods(paths: &Paths) -> Result<(), AgentError> {
     if !paths.containerd().join("config.toml").exists() {
         return Ok(());
     }
-    let present = fs::read_dir(paths.pods()).is_ok_and(|mut folder| folder.next().is_some());
+    let state = paths.containerd().join("state/io.containerd.runtime.v2.task/k8s.io");
+    let present = fs::read_dir(state).is_ok_and(|mut folder| folder.next().is_some());
     if containerd::find(paths).is_none() && !present {
         return Ok(());
     }

@@ -48,7 +48,7 @@ impl Socket {
         let call = async {
             let mut grpc = self.ready().await?;
             let path = PathAndQuery::from_static(path);
-            grpc.unary(Request::new(message), path, ProstCodec::<Q, A>::default()).await
+            grpc.unary(namespaced(message), path, ProstCodec::<Q, A>::default()).await
         };
         let answer = match tokio::time::timeout(bound, call).await {
             Ok(answer) => answer,
@@ -70,9 +70,8 @@ impl Socket {
     {
         let call = async {
             let mut grpc = self.ready().await?;
-            let mut request = Request::new(message);
-            request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static("k8s.io"));
-            grpc.server_streaming(request, PathAndQuery::from_static(path), ProstCodec::<Q, A>::default()).await
+            grpc.server_streaming(namespaced(message), PathAndQuery::from_static(path), ProstCodec::<Q, A>::default())
+                .await
         };
         call.await.map(tonic::Response::into_inner).map_err(|status| self.error(operation, &status))
     }
@@ -86,6 +85,13 @@ impl Socket {
         grpc.ready().await.map_err(|error| Status::unavailable(cause(&error)))?;
         Ok(grpc)
     }
+}
+
+/// A request about the containers of Kubernetes; CRI's own calls do not mind.
+fn namespaced<Q>(message: Q) -> Request<Q> {
+    let mut request = Request::new(message);
+    request.metadata_mut().insert("containerd-namespace", MetadataValue::from_static("k8s.io"));
+    request
 }
 
 fn cause(error: &dyn std::error::Error) -> String {

@@ -4,6 +4,11 @@ use tonic::Streaming;
 
 use crate::CriError;
 use crate::channel::Socket;
+use crate::limits::{CALL, MARK_EVERY};
+use crate::message::Empty;
+
+/// The topic of events that only show that events are heard.
+const MARK: &str = "/gantry/mark";
 
 /// What happened to a container's or sandbox's first process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +47,14 @@ struct SubscribeRequest {
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
+struct PublishRequest {
+    #[prost(string, tag = "1")]
+    topic: String,
+    #[prost(message, optional, tag = "2")]
+    event: Option<prost_types::Any>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
 struct Envelope {
     #[prost(string, tag = "3")]
     topic: String,
@@ -69,11 +82,16 @@ struct TaskOf {
 }
 
 impl Events {
+    /// Subscribes, and returns once it is certain that no further event is missed.
     pub(crate) async fn subscribe(socket: &Socket) -> Result<Self, CriError> {
-        let topics = ["/tasks/start", "/tasks/exit", "/tasks/oom"];
+        let topics = ["/tasks/start", "/tasks/exit", "/tasks/oom", MARK];
         let filters = topics.iter().map(|topic| format!("topic==\"{topic}\"")).collect();
         let path = "/containerd.services.events.v1.Events/Subscribe";
-        let stream = socket.stream("Subscribe", path, SubscribeRequest { filters }).await?;
+        // The server answers with the first event, not before: events of our own show that it listens.
+        let stream = tokio::select! {
+            stream = socket.stream("Subscribe", path, SubscribeRequest { filters }) => stream?,
+            error = mark(socket) => return Err(error),
+        };
         Ok(Events { stream, socket: socket.clone() })
     }
 
@@ -93,6 +111,21 @@ impl Events {
                 Err(status) => return Err(self.socket.error("Subscribe", &status)),
             }
         }
+    }
+}
+
+/// Publishes events of our own until somebody stops it, or it fails.
+async fn mark(socket: &Socket) -> CriError {
+    let path = "/containerd.services.events.v1.Events/Publish";
+    let mut wait = MARK_EVERY;
+    loop {
+        let event = Some(prost_types::Any { type_url: MARK.to_owned(), value: Vec::new() });
+        let request = PublishRequest { topic: MARK.to_owned(), event };
+        if let Err(error) = socket.call::<_, Empty>("Publish", path, request, CALL).await {
+            return error;
+        }
+        tokio::time::sleep(wait).await;
+        wait *= 2;
     }
 }
 

@@ -16,3 +16,5 @@ pub const PULL: Duration = Duration::from_secs(1800);
 pub const STOP_MARGIN: Duration = Duration::from_secs(120);
 /// How much longer than its own bound a command in a container may take to answer.
 pub const EXEC_MARGIN: Duration = Duration::from_secs(10);
+/// The first wait between attempts to hear an event of one's own.
+pub const MARK_EVERY: Duration = Duration::from_millis(2);

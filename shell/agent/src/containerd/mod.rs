@@ -86,3 +86,6 @@ pub(crate) fn supervise(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -24,6 +24,7 @@ impl Scene {
     /// Carries out one action.
     pub(super) async fn act(self, action: Action) -> Finished {
         let mut news = Vec::new();
+        let begun = Instant::now();
         let result = match &action {
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt, &mut news).await,
             Action::StopSandbox { id } => self.stop_sandbox(id, &mut news).await,
@@ -49,6 +50,8 @@ impl Scene {
             Action::Discard => self.discard().await,
             Action::Finish | Action::Notify(_) => Ok(()),
         };
+        let took = begun.elapsed();
+        tracing::debug!(pod = pod::name(&self.pod), ?action, ?took, failure = ?result.as_ref().err(), "done");
         let done = result.map_or_else(Done::Failed, |()| Done::Well);
         Finished { action: Some((action, done)), news }
     }
