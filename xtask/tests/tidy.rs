@@ -136,7 +136,7 @@ fn functions(text: &str) -> impl Iterator<Item = (usize, usize)> {
 }
 
 fn is_function(line: &str) -> bool {
-    let mut words = line.trim_start().split_whitespace();
+    let mut words = line.split_whitespace();
     let known = ["pub", "pub(crate)", "pub(super)", "async", "const", "unsafe", "extern", "\"C\""];
     words.find(|word| !known.contains(word)) == Some("fn")
 }

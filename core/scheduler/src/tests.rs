@@ -169,7 +169,7 @@ fn refusals_speak_the_words_that_people_search_for() {
     );
     check(&[], together, &format!("{closed}, 2 node(s) didn't match pod affinity rules"), lasting);
     let taken = "1 node(s) didn't have free ports for the requested pod ports, 1 node(s) didn't match Pod's node affinity/selector";
-    check(&[port.clone()], port, &format!("{taken}, {closed}"), one_curable);
+    check(std::slice::from_ref(&port), port.clone(), &format!("{taken}, {closed}"), one_curable);
     check(
         &[],
         spread("nolabel"),
@@ -178,7 +178,7 @@ fn refusals_speak_the_words_that_people_search_for() {
     );
     let skewed =
         "1 node(s) didn't match Pod's node affinity/selector, 1 node(s) didn't match pod topology spread constraints";
-    check(&[in_a.clone()], with(spread("zone"), in_a), &format!("{skewed}, {closed}"), one_curable);
+    check(std::slice::from_ref(&in_a), with(spread("zone"), in_a.clone()), &format!("{skewed}, {closed}"), one_curable);
     let named = json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
         "nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["gone"]}]}]}}}}});
     check(&[], named, &format!("{closed}, 2 node(s) didn't satisfy plugin(s) [NodeAffinity]"), lasting);

@@ -116,7 +116,7 @@ impl Cluster {
     }
 
     /// A feed of changes. 410 `Expired` when `from` is older than what is in memory.
-    pub fn watch(&self, from: WatchFrom) -> Result<Feed, Status> {
+    pub fn watch(&self, from: WatchFrom) -> Result<Feed, Box<Status>> {
         let state = self.state.read();
         let after = match from {
             WatchFrom::Now => state.view.revision(),
@@ -126,7 +126,7 @@ impl Cluster {
         state
             .history
             .feed(after, self.live.subscribe())
-            .ok_or_else(|| Status::expired(format!("too old resource version: {after} ({floor})")))
+            .ok_or_else(|| Box::new(Status::expired(format!("too old resource version: {after} ({floor})"))))
     }
 
     /// Reads the view and starts a feed at exactly that revision.
@@ -137,18 +137,18 @@ impl Cluster {
     }
 
     /// Waits until the view has reached `revision`; 504 when it does not within half a minute.
-    pub async fn wait_for(&self, revision: u64) -> Result<(), Status> {
+    pub async fn wait_for(&self, revision: u64) -> Result<(), Box<Status>> {
         let mut reached = self.reached.subscribe();
         let wait = reached.wait_for(|now| *now >= revision);
         match tokio::time::timeout(VIEW_WAIT, wait).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Status::new(504, "Timeout", "the server did not see its own write in time")),
+            _ => Err(Box::new(Status::new(504, "Timeout", "the server did not see its own write in time"))),
         }
     }
 
     /// Decides a write, commits it and answers once the view shows it. A commit that somebody else beat is
     /// decided anew; what then conflicts for the client is the registry's word.
-    pub async fn execute(&self, request: Request) -> Result<Reply, Status> {
+    pub async fn execute(&self, request: Request) -> Result<Reply, Box<Status>> {
         for _ in 0..COMMIT_ATTEMPTS {
             let decision = {
                 let context = Context { now: Timestamp::now(), seed: self.next_seed(), settings: &self.settings };
@@ -157,7 +157,7 @@ impl Cluster {
             let (writes, guards, mut reply) = match decision {
                 Decision::Refuse(status) => {
                     Metrics::count(&self.metrics.refusals);
-                    return Err(*status);
+                    return Err(status);
                 }
                 Decision::Reply { reply, code, warnings } => return Ok(Reply { code, body: reply, warnings }),
                 Decision::Commit { writes, guards, reply, code, warnings } => {
@@ -175,10 +175,10 @@ impl Cluster {
                     Metrics::count(&self.metrics.conflicts);
                     self.wait_for(revision).await?;
                 }
-                Err(error) => return Err(store_status(&error)),
+                Err(error) => return Err(Box::new(store_status(&error))),
             }
         }
-        Err(conflict_after_all(&request))
+        Err(Box::new(conflict_after_all(&request)))
     }
 
     fn apply(&self, batch: &Batch) {

@@ -18,7 +18,7 @@ use crate::limits::{KEYS_IN_FLIGHT, KEYS_PER_TURN};
 use crate::queue::Queue;
 
 /// The end of a task that carried out intents: the one that was refused, if any.
-type Finished = Result<(Id, Option<(Intent, Status)>), JoinError>;
+type Finished = Result<(Id, Option<(Intent, Box<Status>)>), JoinError>;
 
 /// What a task is carrying out.
 struct Work {
@@ -32,7 +32,7 @@ struct Loop {
     controller: Box<dyn Controller>,
     actor: Arc<Actor>,
     queue: Queue<QueueKey>,
-    running: JoinSet<Option<(Intent, Status)>>,
+    running: JoinSet<Option<(Intent, Box<Status>)>>,
     work: BTreeMap<Id, Work>,
 }
 
@@ -161,7 +161,11 @@ impl Loop {
 }
 
 /// Carries intents out in order; the first that is refused ends it.
-async fn carry_out_all(cluster: Arc<Cluster>, actor: Arc<Actor>, intents: Vec<Intent>) -> Option<(Intent, Status)> {
+async fn carry_out_all(
+    cluster: Arc<Cluster>,
+    actor: Arc<Actor>,
+    intents: Vec<Intent>,
+) -> Option<(Intent, Box<Status>)> {
     for intent in intents {
         if let Err(status) = actor.carry_out(&cluster, intent.clone()).await {
             // A conflict is the ordinary sign that something moved; everything else is worth a line.

@@ -34,7 +34,7 @@ impl Actor {
     }
 
     /// Carries out one intent. What an intent wanted gone and is gone already is no failure.
-    pub(crate) async fn carry_out(&self, cluster: &Cluster, intent: Intent) -> Result<(), Status> {
+    pub(crate) async fn carry_out(&self, cluster: &Cluster, intent: Intent) -> Result<(), Box<Status>> {
         match intent {
             Intent::Event { about, kind, reason, message } => {
                 self.recorder.record(cluster, &self.user, &about, kind, reason, &message).await;
@@ -48,7 +48,7 @@ impl Actor {
         }
     }
 
-    async fn execute(&self, cluster: &Cluster, intent: Intent) -> Result<Reply, Status> {
+    async fn execute(&self, cluster: &Cluster, intent: Intent) -> Result<Reply, Box<Status>> {
         let (target, operation) = match intent {
             Intent::Create { kind, namespace, body } => {
                 let target = Target { kind, namespace, name: String::new(), subresource: String::new() };
@@ -67,7 +67,7 @@ impl Actor {
                 };
                 (target(&key, ""), Operation::Delete(options))
             }
-            Intent::Event { .. } => return Err(Status::internal("an event is recorded, not executed")),
+            Intent::Event { .. } => return Err(Box::new(Status::internal("an event is recorded, not executed"))),
         };
         let options = Options { field_manager: self.component.to_owned(), ..Options::default() };
         cluster.execute(Request { user: self.user.clone(), target, operation, options }).await

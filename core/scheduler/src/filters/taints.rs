@@ -45,7 +45,7 @@ mod tests {
     fn check(toleration: Value, taint: Value, expected: bool) {
         let toleration: Toleration = serde_json::from_value(toleration).expect("a toleration");
         let taint: Taint = serde_json::from_value(taint).expect("a taint");
-        assert_eq!(tolerated(&[toleration.clone()], &taint), expected, "{toleration:?} {taint:?}");
+        assert_eq!(tolerated(std::slice::from_ref(&toleration), &taint), expected, "{toleration:?} {taint:?}");
     }
 
     #[test]

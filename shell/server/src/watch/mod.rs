@@ -105,7 +105,7 @@ async fn start(
     if revision > current {
         return Err(too_large(revision, current));
     }
-    let feed = app.cluster.watch(WatchFrom::After(revision)).map_err(Box::new)?;
+    let feed = app.cluster.watch(WatchFrom::After(revision))?;
     Ok(Start { initial: Vec::new(), revision, feed })
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use gantry_cluster::Reply;
-use gantry_kinds::{KindRef, Status};
+use gantry_kinds::KindRef;
 use gantry_registry::{DeleteOptions, Operation, Options, PatchKind, Request as Write, Target};
 use gantry_view::Object;
 use http::Request;
@@ -143,8 +143,9 @@ pub(crate) async fn delete_collection(
     while let Some(outcome) = outcomes.next().await {
         match outcome {
             // Somebody else was faster.
-            Ok(_) | Err(Status { reason: "NotFound", .. }) => {}
-            Err(status) => return Err(Box::new(status)),
+            Ok(_) => {}
+            Err(status) if status.reason == "NotFound" => {}
+            Err(status) => return Err(status),
         }
     }
     show(call, kind, Page { objects, revision, next: None, remaining: None }, &accepted)
