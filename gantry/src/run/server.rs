@@ -41,8 +41,7 @@ pub struct Running {
 
 /// Starts everything of the server half, and writes the kubeconfigs.
 pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Steps) -> Result<Running> {
-    let mut settings = Settings::default();
-    settings.api_port = flags.listen.port();
+    let settings = Settings { api_port: flags.listen.port(), ..Settings::default() };
     let pki = certificates(paths, flags.listen, host, &settings)?;
     steps.done("certificates");
     let (store, cluster) = open(paths, settings).await?;
@@ -158,7 +157,7 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
         },
         cluster: cluster.clone(),
     };
-    Server::start(config).await.with_context(|| format!("listening on {listen}"))
+    Ok(Server::start(config).await?)
 }
 
 /// Writes the administrator's and the node's kubeconfig; returns the user's file when the context was merged.
