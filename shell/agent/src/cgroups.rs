@@ -1,5 +1,6 @@
 //! Cgroups of pods, version 1, version 2 and both at once.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -107,7 +108,16 @@ impl Cgroups {
         tracing::warn!(path, "a cgroup cannot be removed");
     }
 
-    /// The uids of pods that have cgroups below `root`.
+    /// Removes the cgroups of these pods (uids) below `root`, and `root` itself if nobody else is in it.
+    pub(crate) async fn remove_pods(&self, root: &str, uids: &BTreeSet<String>) {
+        for (_, path) in self.pods(root).into_iter().filter(|(uid, _)| uids.contains(uid)) {
+            self.remove(&path).await;
+        }
+        let folders = self.hierarchies.iter().map(|hierarchy| below(&hierarchy.mount, root));
+        folders.for_each(|folder| remove_tree(&folder));
+    }
+
+    /// The uids of pods that have cgroups below `root`, with these.
     pub(crate) fn pods(&self, root: &str) -> Vec<(String, String)> {
         let mut found = Vec::new();
         for hierarchy in &self.hierarchies {

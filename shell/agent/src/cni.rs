@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::error::AgentError;
 use crate::paths::Paths;
 
-/// The network's name, by which its leases and cached results are found.
-pub(crate) const NETWORK: &str = "gantry";
+/// The network's name.
+const NETWORK: &str = "gantry";
 /// The file that holds the configuration.
 const FILE: &str = "10-gantry.conflist";
 
@@ -49,11 +49,13 @@ pub(crate) fn mtu() -> u32 {
     default.and_then(read).and_then(|text| text.trim().parse().ok()).unwrap_or(1500)
 }
 
-/// Removes what CNI keeps of our networks outside our directory.
-pub(crate) fn forget() {
+/// Removes what CNI has cached of our pods in its own, shared place.
+pub(crate) fn forget(paths: &Paths) {
     let cache = Path::new("/var/lib/cni/results");
+    // A result names the network namespace, which is below our directory.
+    let home = format!("{}/", paths.root().display());
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
-        if entry.file_name().to_string_lossy().starts_with(&format!("{NETWORK}-")) {
+        if fs::read_to_string(entry.path()).is_ok_and(|text| text.contains(&home)) {
             let _ = fs::remove_file(entry.path());
         }
     }

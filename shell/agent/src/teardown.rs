@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use futures_util::{StreamExt, stream};
@@ -15,7 +17,7 @@ use crate::config::Config;
 use crate::error::AgentError;
 use crate::limits::TEARDOWNS;
 use crate::paths::Paths;
-use crate::{cni, containerd, net, volumes};
+use crate::{cni, containerd, net, sweep, volumes};
 
 /// Ends all pods and the private containerd, and removes mounts, cgroups and the network. May be repeated.
 pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentError> {
@@ -24,7 +26,8 @@ pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentErr
     if let Some(service_cidr) = Cidr::parse(Config::SERVICE_CIDR) {
         net::teardown(service_cidr, Config::CLUSTER_DNS).await;
     }
-    cni::forget();
+    cni::forget(&paths);
+    forget_sockets();
     for folder in [paths.pods(), paths.logs(), paths.cni_state(), paths.containerd().join("state")] {
         volumes::remove(&folder)?;
     }
@@ -33,25 +36,27 @@ pub async fn teardown(data_dir: &Path, cgroup_root: &str) -> Result<(), AgentErr
 
 /// Ends all pods and the private containerd; no process, mount or cgroup is left.
 pub(crate) async fn end_runtime(paths: &Paths, cgroup_root: &str) {
-    if let Err(error) = pods(paths).await {
+    let mut uids = sweep::ours(paths);
+    match pods(paths).await {
+        Ok(ended) => uids.extend(ended),
         // What cannot be ended in good order is ended by force, below.
-        tracing::warn!(%error, "pods are not ended in good order");
+        Err(error) => tracing::warn!(%error, "pods are not ended in good order"),
     }
     containerd::stop(paths).await;
-    Cgroups::find().remove(cgroup_root).await;
+    Cgroups::find().remove_pods(cgroup_root, &uids).await;
     end_shims(paths);
     volumes::unmount_below(paths.root());
 }
 
-/// Ends all pods through containerd, which is started for that if it does not run.
-async fn pods(paths: &Paths) -> Result<(), AgentError> {
+/// Ends all pods through containerd, which is started for that if it does not run; their uids.
+async fn pods(paths: &Paths) -> Result<Vec<String>, AgentError> {
     if !paths.containerd().join("config.toml").exists() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let state = paths.containerd().join("state/io.containerd.runtime.v2.task/k8s.io");
     let present = fs::read_dir(state).is_ok_and(|mut folder| folder.next().is_some());
     if containerd::find(paths).is_none() && !present {
-        return Ok(());
+        return Ok(Vec::new());
     }
     containerd::ensure_as_it_was(paths).await?;
     let runtime = Runtime::new(&paths.socket());
@@ -60,11 +65,26 @@ async fn pods(paths: &Paths) -> Result<(), AgentError> {
         let runtime = runtime.clone();
         async move {
             runtime.stop_sandbox(&sandbox.id).await?;
-            runtime.remove_sandbox(&sandbox.id).await
+            runtime.remove_sandbox(&sandbox.id).await?;
+            Ok(sandbox.metadata.unwrap_or_default().uid)
         }
     });
     let ended: Vec<_> = ends.buffer_unordered(TEARDOWNS).collect().await;
-    ended.into_iter().collect::<Result<(), _>>().map_err(AgentError::from)
+    ended.into_iter().collect()
+}
+
+/// Removes sockets that nobody listens on any more from the place that all containerds of a machine share.
+fn forget_sockets() {
+    let shared = Path::new("/run/containerd/s");
+    for entry in fs::read_dir(shared).into_iter().flatten().flatten() {
+        let refused = UnixStream::connect(entry.path()).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused);
+        if refused {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    // Only where they are empty.
+    let _ = fs::remove_dir(shared);
+    let _ = fs::remove_dir("/run/containerd");
 }
 
 /// Kills the processes that watched over containers of our containerd.
