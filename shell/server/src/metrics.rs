@@ -41,11 +41,35 @@ struct Requests {
     seconds: f64,
 }
 
-/// A request that is being answered.
+/// A request that is being answered; it is out of flight once dropped, answered or not.
 pub(crate) struct Ticket {
+    metrics: Arc<Metrics>,
     labels: Labels,
     mutating: bool,
     timed: bool,
+}
+
+impl Ticket {
+    /// Counts the answer.
+    pub(crate) fn answered(self, code: u16, took: Duration) {
+        let mut requests = self.metrics.requests.lock();
+        let entry = requests.entry(self.labels.clone()).or_default();
+        *entry.by_code.entry(code).or_default() += 1;
+        if self.timed {
+            let seconds = took.as_secs_f64();
+            entry.count += 1;
+            entry.seconds += seconds;
+            for (bucket, bound) in entry.buckets.iter_mut().zip(BUCKETS) {
+                *bucket += u64::from(seconds <= bound);
+            }
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.metrics.in_flight(self.mutating).fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// One long-running answer; counted as long as it lives.
@@ -80,29 +104,13 @@ impl Metrics {
     }
 
     /// Counts a request in.
-    pub(crate) fn begin(&self, asked: &Asked, query: &Query) -> Ticket {
+    pub(crate) fn begin(self: &Arc<Self>, asked: &Asked, query: &Query) -> Ticket {
         let mutating = !["get", "list", "watch", "head"].contains(&asked.verb);
         self.in_flight(mutating).fetch_add(1, Ordering::Relaxed);
         let dry_run = if query.all("dryRun").iter().any(|d| d == "All") { "All" } else { "" };
         let labels = format!("dry_run=\"{dry_run}\",{}", labels(asked));
         let streams = ["log", "exec", "attach", "portforward"].contains(&asked.subresource.as_str());
-        Ticket { labels, mutating, timed: asked.verb != "watch" && !streams }
-    }
-
-    /// Counts a request out.
-    pub(crate) fn end(&self, ticket: Ticket, code: u16, took: Duration) {
-        self.in_flight(ticket.mutating).fetch_sub(1, Ordering::Relaxed);
-        let mut requests = self.requests.lock();
-        let entry = requests.entry(ticket.labels).or_default();
-        *entry.by_code.entry(code).or_default() += 1;
-        if ticket.timed {
-            let seconds = took.as_secs_f64();
-            entry.count += 1;
-            entry.seconds += seconds;
-            for (bucket, bound) in entry.buckets.iter_mut().zip(BUCKETS) {
-                *bucket += u64::from(seconds <= bound);
-            }
-        }
+        Ticket { metrics: self.clone(), labels, mutating, timed: asked.verb != "watch" && !streams }
     }
 
     /// Counts a long-running answer until the gauge is dropped.
@@ -245,8 +253,10 @@ mod tests {
         let ask = |path: &str| Asked::read(&http::Method::GET, path, &Query::default());
         for path in ["/api/v1/namespaces/a/pods", "/api/v1/namespaces/b/pods", "/api/v1/made/up"] {
             let ticket = metrics.begin(&ask(path), &Query::default());
-            metrics.end(ticket, 200, Duration::from_millis(30));
+            ticket.answered(200, Duration::from_millis(30));
         }
+        drop(metrics.begin(&ask("/api/v1/pods"), &Query::default()));
+        assert_eq!(metrics.reading.load(Ordering::Relaxed), 0);
         let gauge = metrics.long_running(&ask("/api/v1/pods"));
         let mut text = String::new();
         metrics.write_requests(&mut text);

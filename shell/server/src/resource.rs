@@ -13,8 +13,7 @@ use crate::{Refusal, pods, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
-    let watch_prefix = call.asked.path.split('/').filter(|w| !w.is_empty()).any(|w| w == "watch");
-    let endpoint = call.asked.resolve(watch_prefix)?;
+    let endpoint = call.asked.resolve()?;
     let subresource = endpoint.subresource.map_or("", |s| s.name);
     match (call.asked.verb, subresource) {
         ("get", "log") => pods::log(app, call, endpoint.kind).await,

@@ -93,7 +93,7 @@ impl Asked {
     }
 
     /// The row that serves these words, or 404 and 405 as upstream has them.
-    pub(crate) fn resolve(&self, watch_prefix: bool) -> Result<Endpoint, Refusal> {
+    pub(crate) fn resolve(&self) -> Result<Endpoint, Refusal> {
         let missing = || Box::new(Status::no_such_path());
         let kind = table::by_resource(&self.group, &self.version, &self.resource).ok_or_else(missing)?;
         let in_namespace = !self.namespace.is_empty() && self.resource != "namespaces";
@@ -111,7 +111,6 @@ impl Asked {
             "create" => (one == subresource.is_some()) && !whole_cluster,
             "update" | "patch" => one,
             "deletecollection" => !whole_cluster,
-            "watch" if one && !watch_prefix => false,
             _ => true,
         };
         if fits && verbs.contains(&self.verb) { Ok(Endpoint { kind, subresource }) } else { Err(method_not_allowed()) }
@@ -180,7 +179,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_404_or_405() {
-        let code = |method: Method, target| ask(method, target).resolve(false).map_or_else(|s| s.code, |_| 200);
+        let code = |method: Method, target| ask(method, target).resolve().map_or_else(|s| s.code, |_| 200);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/pods/p"), 200);
         assert_eq!(code(Method::GET, "/api/v1/pods/p"), 404);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/nodes"), 404);

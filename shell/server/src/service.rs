@@ -50,7 +50,7 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
     };
     let mut answer = outcome.unwrap_or_else(|status| respond::refusal(&status, &for_refusals));
     respond::finish(&mut answer, &audit_id);
-    app.metrics.end(ticket, answer.status().as_u16(), started.elapsed());
+    ticket.answered(answer.status().as_u16(), started.elapsed());
     answer
 }
 
@@ -68,9 +68,10 @@ async fn handle(
 ) -> Result<Answer, Refusal> {
     let headers = request.headers();
     let now = Timestamp::now().as_second();
+    let proof = authn::prove(&app.keys, peer, headers, &asked.path, now)?;
     let user = {
         let view = app.cluster.view();
-        let user = authn::authenticate(&app.keys, peer, headers, &asked.path, &view, now)?;
+        let user = authn::identify(&view, proof, now)?;
         authn::impersonate(&view, user, headers)?
     };
     if let Some(node) = tunnel::node_of(&asked.path) {

@@ -27,27 +27,36 @@ pub(crate) const AUTHENTICATED: &str = "system:authenticated";
 /// Paths that answer without any credential.
 const OPEN_PATHS: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
 
-/// Finds out who sends a request.
-pub(crate) fn authenticate(
-    keys: &Keys,
-    peer: &Peer,
-    headers: &HeaderMap,
-    path: &str,
-    view: &View,
-    now: i64,
-) -> Result<User, Refusal> {
+/// What a credential proves, before anything is looked up.
+pub(crate) enum Proof {
+    /// A user, for good.
+    User(User),
+    /// The claims of a token that we signed.
+    Token(Box<Claims>),
+}
+
+/// Checks the credential of a request.
+pub(crate) fn prove(keys: &Keys, peer: &Peer, headers: &HeaderMap, path: &str, now: i64) -> Result<Proof, Refusal> {
     if let Some(user) = peer.user(now) {
-        return Ok(user);
+        return Ok(Proof::User(user));
     }
     if let Some(token) = bearer(headers) {
         let claims = keys.verify(token, &[keys.issuer()], now).map_err(|_| unauthorized())?;
-        return bound::user(view, &claims, now).ok_or_else(unauthorized);
+        return Ok(Proof::Token(Box::new(claims)));
     }
     let open = OPEN_PATHS.iter().any(|open| path == *open || path.starts_with(&format!("{open}/")));
     if open && !peer.presented() && !headers.contains_key(AUTHORIZATION) {
-        Ok(anonymous())
+        Ok(Proof::User(anonymous()))
     } else {
         Err(unauthorized())
+    }
+}
+
+/// The user whom the credential stands for.
+pub(crate) fn identify(view: &View, proof: Proof, now: i64) -> Result<User, Refusal> {
+    match proof {
+        Proof::User(user) => Ok(user),
+        Proof::Token(claims) => bound::user(view, &claims, now).ok_or_else(unauthorized),
     }
 }
 
@@ -77,8 +86,9 @@ mod tests {
             if let Some(value) = authorization {
                 headers.insert(AUTHORIZATION, value.parse().unwrap());
             }
-            authenticate(&keys, &Peer::default(), &headers, path, &View::new(), 0)
-                .map_or_else(|s| s.code.to_string(), |u| u.name)
+            let proof = prove(&keys, &Peer::default(), &headers, path, 0);
+            let user = proof.and_then(|proof| identify(&View::new(), proof, 0));
+            user.map_or_else(|s| s.code.to_string(), |u| u.name)
         };
         assert_eq!(ask(None, "/livez"), "system:anonymous");
         assert_eq!(ask(None, "/readyz/ping"), "system:anonymous");

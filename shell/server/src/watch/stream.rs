@@ -207,3 +207,49 @@ async fn next_change(held: &mut Option<Arc<Change>>, feed: &mut Feed) -> Result<
         None => feed.next().await,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gantry_kinds::NAMESPACE;
+    use gantry_registry::{Settings, bootstrap};
+    use gantry_store::memory::MemoryStore;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::metrics::Metrics;
+    use crate::query::Query;
+    use crate::route::Asked;
+
+    #[tokio::test]
+    async fn a_bookmark_comes_after_everything_that_it_covers() {
+        let cluster = Cluster::open(Arc::new(MemoryStore::new()), Settings::default(), 5).await.unwrap();
+        let ((), feed) = cluster.watch_snapshot(|_| ());
+        let requests = bootstrap::requests(&cluster.view(), &Settings::default());
+        for request in requests {
+            cluster.execute(request).await.unwrap();
+        }
+        let renderer = Renderer::new(&NAMESPACE, Shape::Whole, &Query::default(), Timestamp::UNIX_EPOCH).unwrap();
+        let mut watcher = Watcher {
+            cluster: cluster.clone(),
+            kind: &NAMESPACE,
+            namespace: None,
+            selection: Selection::default(),
+            encoder: Encoder::new(renderer, Arc::default()),
+            initial: Vec::new().into_iter(),
+            announce_end: false,
+            revision: 0,
+            feed,
+            held: None,
+            done: false,
+            stop: CancellationToken::new(),
+            gauge: Arc::new(Metrics::new()).long_running(&Asked::default()),
+        };
+        let text = String::from_utf8(watcher.bookmark().to_vec()).unwrap();
+        let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let (last, before) = events.split_last().unwrap();
+        assert!(before.len() >= 4 && before.iter().all(|event| event["type"] == "ADDED"), "{text}");
+        assert_eq!(last["type"], "BOOKMARK");
+        let revision = cluster.view().revision().to_string();
+        assert_eq!(last["object"]["metadata"]["resourceVersion"], revision);
+    }
+}
