@@ -332,7 +332,10 @@ mod tests {
                 let quantity = Quantity { nanos, format };
                 let text = quantity.to_string();
                 prop_assert_eq!(Quantity::parse(&text).unwrap(), quantity, "{}", text);
-                prop_assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+                // A binary quantity that needs no binary suffix is read back as a decimal one, as in Go.
+                if format != Format::BinarySI || text.ends_with('i') {
+                    prop_assert_eq!(Quantity::parse(&text).unwrap().to_string(), text);
+                }
             }
         }
 
