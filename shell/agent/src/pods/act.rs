@@ -1,11 +1,8 @@
 //! Carrying out what a step asks for.
 
 use std::fs;
-use std::net::Ipv4Addr;
 use std::path::Path;
-use std::time::Duration;
 
-use gantry_cri::CriError;
 use gantry_node::{Action, Done, Failure, Notice, cgroup, pod, sandbox, volume};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -13,12 +10,8 @@ use tokio::time::Instant;
 use super::launch;
 use super::worker::{Finished, News, Scene};
 use crate::error::AgentError;
-use crate::limits::SERVED_WAIT;
 use crate::probes::Target;
 use crate::volumes;
-
-/// What is left of a grace at least, after a preStop hook.
-const LEAST_GRACE: Duration = Duration::from_secs(2);
 
 impl Scene {
     /// Carries out one action.
@@ -56,7 +49,7 @@ impl Scene {
         Finished { action: Some((action, done)), news }
     }
 
-    fn notify(&self, notice: Notice) {
+    pub(super) fn notify(&self, notice: Notice) {
         self.shared.events.pod(&self.pod, &notice);
     }
 
@@ -107,12 +100,6 @@ impl Scene {
         Ok(())
     }
 
-    async fn stop_sandbox(&self, id: &str, news: &mut Vec<News>) -> Result<(), Failure> {
-        let stopped = self.shared.runtime.cri.stop_sandbox(id).await;
-        news.extend(self.all().await);
-        stopped.map_err(|error| Failure::new("KillPodSandboxError", error.to_string()))
-    }
-
     async fn prepare_volumes(&self) -> Result<(), Failure> {
         let refuse = |volume: &str, why: &str| {
             Failure::new("FailedMount", format!("MountVolume.SetUp failed for volume {volume:?} : {why}"))
@@ -152,7 +139,7 @@ impl Scene {
         self.shared.sources.gather(&self.pod, &self.followed, tokens).await
     }
 
-    fn target(&self, container: &str, id: &str) -> Option<Target> {
+    pub(super) fn target(&self, container: &str, id: &str) -> Option<Target> {
         let (_, spec) = pod::container(&self.pod, container)?;
         let own = self.observed.ready_sandbox().and_then(|sandbox| sandbox.ips.first().cloned());
         let ip = own.or_else(|| self.shared.node.borrow().ips.first().cloned());
@@ -180,134 +167,4 @@ impl Scene {
             Failure::new("PostStartHookError", "PostStartHook failed")
         })
     }
-
-    async fn stop_container(
-        &self,
-        container: &str,
-        id: &str,
-        grace: Duration,
-        hook: bool,
-        news: &mut Vec<News>,
-    ) -> Result<(), Failure> {
-        let begun = Instant::now();
-        if hook && !grace.is_zero() {
-            tokio::join!(self.pre_stop(container, id, grace), self.unserved(grace));
-        }
-        let left =
-            if grace.is_zero() { grace } else { grace.saturating_sub(begun.elapsed()).max(LEAST_GRACE.min(grace)) };
-        let stopped = self.shared.runtime.cri.stop_container(id, left).await;
-        let result = stopped.map_err(|error| Failure::new("KillContainerError", error.to_string()));
-        if result.is_ok() {
-            news.extend(self.ended(id, 137, Timestamp::now()).await);
-        }
-        result
-    }
-
-    /// Waits until no service sends the pod new connections, if the pod is to end: none shall meet a closed port.
-    async fn unserved(&self, grace: Duration) {
-        let ips = self.observed.ready_sandbox().map(|sandbox| sandbox.ips.clone()).unwrap_or_default();
-        let ips: Vec<Ipv4Addr> = ips.iter().filter_map(|ip| ip.parse().ok()).collect();
-        if self.pod.metadata.deletion_timestamp.is_none() {
-            return;
-        }
-        let mut served = self.shared.served.clone();
-        let left = served.wait_for(|served| !ips.iter().any(|ip| served.contains(ip)));
-        let _ = tokio::time::timeout(SERVED_WAIT.min(grace), left).await;
-    }
-
-    async fn pre_stop(&self, container: &str, id: &str, grace: Duration) {
-        let Some(target) = self.target(container, id) else { return };
-        let lifecycle = target.container.lifecycle.clone().unwrap_or_default();
-        let Some(handler) = lifecycle.pre_stop else { return };
-        match tokio::time::timeout(grace, target.hook(&handler)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(why)) => {
-                tracing::debug!(container, why, "a preStop hook has failed");
-                self.notify(Notice::warning("FailedPreStopHook", Some(container), "PreStopHook failed"));
-            }
-            Err(_) => tracing::debug!(container, "a preStop hook has used up all of the grace"),
-        }
-    }
-
-    /// What is there to see once a container or sandbox has ended.
-    pub(super) async fn ended(&self, id: &str, code: i32, at: Timestamp) -> Vec<News> {
-        let runtime = &self.shared.runtime;
-        if let Some(known) = self.observed.container(id) {
-            let ended = runtime.ended(known, code, at).await;
-            return ended
-                .map(|container| News::Container(Box::new(self.with_message(container))))
-                .into_iter()
-                .collect();
-        }
-        if self.observed.sandboxes.iter().any(|sandbox| sandbox.id == id) {
-            // The runtime takes a moment to see that a sandbox has ended.
-            for wait in [1, 4, 16, 64] {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                if !matches!(runtime.sandbox(id).await, Ok(Some(sandbox)) if sandbox.ready) {
-                    break;
-                }
-            }
-        }
-        self.all().await
-    }
-
-    /// All that the runtime says of the pod; nothing where it does not answer.
-    pub(super) async fn all(&self) -> Vec<News> {
-        let begun = std::time::Instant::now();
-        let seen = self.shared.runtime.observe(pod::uid(&self.pod)).await;
-        seen.map(|all| News::All(self.with_messages(all), begun)).into_iter().collect()
-    }
-
-    async fn release(&self) -> Result<(), Failure> {
-        let uid = pod::uid(&self.pod);
-        let node = self.shared.node.borrow().clone();
-        self.shared.cgroups.remove(&cgroup::path(&node.cgroup_root, &self.pod)).await;
-        let folder = self.shared.paths.pod(uid);
-        // Messages stay with the dead containers that left them.
-        let removed = tokio::task::spawn_blocking(move || -> Result<(), AgentError> {
-            volumes::unmount_below(&folder);
-            for name in ["volumes", "sub-paths"] {
-                volumes::remove(&folder.join(name))?;
-            }
-            Ok(())
-        });
-        outcome(removed.await)
-    }
-
-    async fn discard(&self) -> Result<(), Failure> {
-        let uid = pod::uid(&self.pod);
-        remove_all(&self.shared.runtime.cri, self.observed.sandboxes.iter().map(|sandbox| sandbox.id.as_str()))
-            .await
-            .map_err(|error| Failure::new("RemovePodSandboxError", error.to_string()))?;
-        let node = self.shared.node.borrow().clone();
-        self.shared.cgroups.remove(&cgroup::path(&node.cgroup_root, &self.pod)).await;
-        let folder = self.shared.paths.pod(uid);
-        let logs = sandbox::log_folder(&self.pod, &node.logs);
-        let removed = tokio::task::spawn_blocking(move || -> Result<(), AgentError> {
-            volumes::remove(&folder)?;
-            volumes::remove(Path::new(&logs))
-        });
-        outcome(removed.await)
-    }
-}
-
-/// Removes sandboxes and all in them.
-pub(crate) async fn remove_all(
-    runtime: &gantry_cri::Runtime,
-    sandboxes: impl Iterator<Item = &str>,
-) -> Result<(), CriError> {
-    for id in sandboxes {
-        runtime.remove_sandbox(id).await?;
-    }
-    Ok(())
-}
-
-fn outcome(removed: Result<Result<(), AgentError>, tokio::task::JoinError>) -> Result<(), Failure> {
-    let why = match removed {
-        Ok(Ok(())) => return Ok(()),
-        Ok(Err(error)) => error.to_string(),
-        Err(error) => error.to_string(),
-    };
-    tracing::warn!(why, "what a pod leaves behind cannot be removed yet");
-    Err(Failure::new("CleanUpError", why))
 }

@@ -4,6 +4,7 @@
 //! runtime runs for a pod that the API does not know is taken away.
 
 mod act;
+mod end;
 mod launch;
 mod messages;
 mod report;
@@ -30,7 +31,7 @@ use crate::runtime::{Happened, Watched};
 use crate::sources::Sources;
 use crate::sweep;
 
-pub(crate) use act::remove_all;
+pub(crate) use end::remove_all;
 use worker::Worker;
 
 /// What all workers share.
