@@ -24,28 +24,30 @@ pub async fn up(flags: cli::Up) -> Result<()> {
     let paths = Paths::new(&flags.data.data_dir)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?;
+    let stop = until_told();
     let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
-    let stop = CancellationToken::new();
     let mut agent = agent::start(&paths, &flags.agent, &paths.node_kubeconfig(), &host, &stop)?;
-    tokio::select! {
+    let ended = tokio::select! {
         ready = server::node_ready(&server, &host.name) => {
             ready?;
             steps.done(&format!("node {} is Ready", host.name));
             server.announce(&steps);
+            tokio::select! {
+                ended = &mut agent => ended.context("the agent")?,
+                ended = server.ended() => ended,
+                () = stop.cancelled() => Ok(()),
+            }
         }
-        ended = &mut agent => return ended.context("the agent")?,
-        () = told_to_end() => {}
-    }
-    let ended = tokio::select! {
         ended = &mut agent => ended.context("the agent")?,
-        ended = server.ended() => ended,
-        () = told_to_end() => Ok(()),
+        () = stop.cancelled() => Ok(()),
     };
     stop.cancel();
     println!("ending; containers go on running (gantry up takes them over again, gantry down stops them)");
     server.shutdown().await;
-    // An agent that does not end in time is cut off: it survives kill -9 as well.
-    let _ = tokio::time::timeout(steps::END_WAIT, agent).await;
+    if !agent.is_finished() {
+        // An agent that does not end in time is cut off: it survives kill -9 as well.
+        let _ = tokio::time::timeout(steps::END_WAIT, agent).await;
+    }
     ended
 }
 
@@ -55,12 +57,13 @@ pub async fn server(flags: cli::Server) -> Result<()> {
     let paths = Paths::new(&flags.data.data_dir)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.node_name.as_deref())?;
+    let stop = until_told();
     let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
     println!("run the agent with:  gantry agent --kubeconfig {}", paths.node_kubeconfig().display());
     server.announce(&steps);
     let ended = tokio::select! {
         ended = server.ended() => ended,
-        () = told_to_end() => Ok(()),
+        () = stop.cancelled() => Ok(()),
     };
     server.shutdown().await;
     ended
@@ -76,26 +79,32 @@ pub async fn agent(flags: cli::Agent) -> Result<()> {
     let agent_paths = Paths::new(&paths.agent())?;
     let _held = process::hold(&agent_paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?;
-    let stop = CancellationToken::new();
+    let stop = until_told();
     let agent = agent::start(&paths, &flags.agent, &kubeconfig, &host, &stop)?;
     steps.done(&format!("agent of node {} runs", host.name));
     let ended = tokio::select! {
         ended = agent => ended.context("the agent")?,
-        () = told_to_end() => Ok(()),
+        () = stop.cancelled() => Ok(()),
     };
     stop.cancel();
     ended
 }
 
-/// Until SIGTERM or SIGINT.
-async fn told_to_end() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
-    }
+/// A token that is cancelled by SIGTERM or SIGINT.
+fn until_told() -> CancellationToken {
+    let token = CancellationToken::new();
+    let told = token.clone();
+    tokio::spawn(async move {
+        let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+            return;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        told.cancel();
+    });
+    token
 }
 
 /// How an address stands in a URL.

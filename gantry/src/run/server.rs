@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use gantry_cluster::{Cluster, WatchFrom};
@@ -25,6 +26,9 @@ use crate::pki::{self, Pki};
 
 /// Issuer of service-account tokens, upstream's default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
+
+/// How long a node takes to be Ready at the most, ordinarily.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running server half.
 pub struct Running {
@@ -89,8 +93,18 @@ impl Running {
     }
 }
 
-/// Waits until the node of that name is Ready.
+/// Waits until the node of that name is Ready; says so when that takes unusually long.
 pub async fn node_ready(server: &Running, name: &str) -> Result<()> {
+    let ready = until_ready(server, name);
+    tokio::pin!(ready);
+    if let Ok(ready) = tokio::time::timeout(PATIENCE, &mut ready).await {
+        return ready;
+    }
+    println!("  node {name} is not Ready yet; GANTRY_LOG=info says more, kubectl describe node {name} too");
+    ready.await
+}
+
+async fn until_ready(server: &Running, name: &str) -> Result<()> {
     let (ready, mut feed) =
         server.cluster.watch_snapshot(|view| view.get(&NODE, "", name).is_some_and(|o| is_ready(o)));
     if ready {
