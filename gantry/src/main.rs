@@ -4,6 +4,7 @@
 mod cli;
 mod commands;
 mod kubeconfig;
+mod output;
 mod paths;
 mod pki;
 mod process;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     match commands::dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
+        Err(error) if output::nobody_reads(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::resources::{Resource, discover, of_object};
 use super::target;
 use crate::cli::Apply;
+use crate::output::say;
 
 /// Who gantry's own commands are among an object's managers.
 const FIELD_MANAGER: &str = "gantry";
@@ -26,7 +27,7 @@ pub async fn apply(flags: Apply) -> Result<u8> {
     for object in &objects {
         let resource = of_object(&resources, object)?;
         match apply_one(&client, resource, object, &flags).await {
-            Ok(line) => println!("{line}"),
+            Ok(line) => say!("{line}"),
             Err(error) => {
                 eprintln!("error: {error:#}");
                 failed = true;

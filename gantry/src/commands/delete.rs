@@ -8,6 +8,7 @@ use super::apply::read_objects;
 use super::resources::{discover, find, of_object, split};
 use super::target;
 use crate::cli::Delete;
+use crate::output::say;
 
 /// Deletes everything that was named; what is not there is an error, but does not stop the rest.
 pub async fn delete(flags: Delete) -> Result<u8> {
@@ -34,7 +35,7 @@ pub async fn delete(flags: Delete) -> Result<u8> {
         let path = resource.path(Some(&namespace), Some(&name));
         match client.delete(&path, None).await {
             Ok(answer) => {
-                println!("{}/{name} deleted", resource.kind.to_lowercase());
+                say!("{}/{name} deleted", resource.kind.to_lowercase());
                 if !flags.no_wait {
                     wait_until_gone(&client, &resource.path(Some(&namespace), None), &name, &answer).await?;
                 }

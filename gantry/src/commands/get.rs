@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::resources::{Resource, discover, find, split};
 use super::target;
 use crate::cli::Get;
+use crate::output::say;
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
@@ -26,18 +27,18 @@ pub async fn get(flags: Get) -> Result<u8> {
         None => false,
         Some("wide") => true,
         Some("json") => {
-            println!("{}", serde_json::to_string_pretty(&client.get(&path).await?)?);
+            say!("{}", serde_json::to_string_pretty(&client.get(&path).await?)?);
             return Ok(0);
         }
         Some("yaml") => {
-            print!("{}", serde_saphyr::to_string(&client.get(&path).await?)?);
+            crate::output::write(format_args!("{}", serde_saphyr::to_string(&client.get(&path).await?)?))?;
             return Ok(0);
         }
         Some("name") => return print_names(&client, resource, &path, name.is_some()).await,
         Some(other) => bail!("output format {other:?}: must be wide, json, yaml or name"),
     };
     let with_namespace = flags.all_namespaces && resource.namespaced;
-    print_table(&table(&client, &path).await?, wide, with_namespace, true);
+    print_table(&table(&client, &path).await?, wide, with_namespace, true)?;
     if flags.watch {
         follow(&client, resource, &flags, name, wide).await?;
     }
@@ -60,7 +61,7 @@ async fn print_names(client: &Client, resource: &Resource, path: &str, single: b
     let one = [answer.clone()];
     let items = if single { &one[..] } else { answer["items"].as_array().map_or(&[][..], Vec::as_slice) };
     for item in items {
-        println!("{}/{}", resource.kind.to_lowercase(), item["metadata"]["name"].as_str().unwrap_or_default());
+        say!("{}/{}", resource.kind.to_lowercase(), item["metadata"]["name"].as_str().unwrap_or_default());
     }
     Ok(0)
 }
@@ -81,13 +82,13 @@ async fn follow(client: &Client, resource: &Resource, flags: &Get, name: Option<
             let path = resource.path(meta["namespace"].as_str(), meta["name"].as_str());
             // It may be gone again by now.
             if let Ok(row) = table(client, &path).await {
-                print_table(&row, wide, flags.all_namespaces && resource.namespaced, false);
+                print_table(&row, wide, flags.all_namespaces && resource.namespaced, false)?;
             }
         }
     }
 }
 
-fn print_table(table: &Value, wide: bool, with_namespace: bool, with_head: bool) {
+fn print_table(table: &Value, wide: bool, with_namespace: bool, with_head: bool) -> Result<()> {
     let columns = table["columnDefinitions"].as_array().map_or(&[][..], Vec::as_slice);
     let shown: Vec<usize> =
         (0..columns.len()).filter(|at| wide || columns[*at]["priority"].as_i64().unwrap_or(0) == 0).collect();
@@ -102,10 +103,10 @@ fn print_table(table: &Value, wide: bool, with_namespace: bool, with_head: bool)
         rows.push(with_namespace.then(|| namespace.to_owned()).into_iter().chain(cells).collect());
     }
     if rows.len() == usize::from(with_head) {
-        println!("No resources found.");
-        return;
+        say!("No resources found.");
+        return Ok(());
     }
-    print!("{}", align(&rows));
+    crate::output::write(format_args!("{}", align(&rows)))
 }
 
 fn cell(value: &Value) -> String {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 
 use crate::cli::Images;
+use crate::output::say;
 use crate::paths::Paths;
 
 /// Imports an archive into the node's containerd.
@@ -14,7 +15,7 @@ pub async fn import(flags: Images) -> Result<u8> {
         .await
         .with_context(|| format!("importing {} into {}", file.display(), socket.display()))?;
     for name in names {
-        println!("imported {name}");
+        say!("imported {name}");
     }
     Ok(0)
 }

@@ -4,6 +4,8 @@ use anyhow::{Context, Result, bail};
 use gantry_client::Client;
 use serde_json::Value;
 
+use super::get::escape;
+
 /// One resource that the server serves.
 #[derive(Clone, Debug)]
 pub struct Resource {
@@ -25,11 +27,11 @@ impl Resource {
     pub fn path(&self, namespace: Option<&str>, name: Option<&str>) -> String {
         let mut path = self.root.clone();
         if let (true, Some(namespace)) = (self.namespaced, namespace) {
-            path.push_str(&format!("/namespaces/{namespace}"));
+            path.push_str(&format!("/namespaces/{}", escape(namespace)));
         }
         path.push_str(&format!("/{}", self.plural));
         if let Some(name) = name {
-            path.push_str(&format!("/{name}"));
+            path.push_str(&format!("/{}", escape(name)));
         }
         path
     }

@@ -5,6 +5,7 @@ use gantry_client::Client;
 use serde_json::Value;
 
 use crate::cli::DataDir;
+use crate::output::say;
 use crate::paths::Paths;
 use crate::process::Running;
 
@@ -12,21 +13,21 @@ use crate::process::Running;
 pub async fn status(flags: DataDir) -> Result<u8> {
     let paths = Paths::new(&flags.data_dir)?;
     let Some(running) = Running::find(&paths)? else {
-        println!("gantry is not running in {}", paths.root().display());
+        say!("gantry is not running in {}", paths.root().display());
         return Ok(1);
     };
-    println!("gantry    running, pid {}, data in {}", running.pid, paths.root().display());
+    say!("gantry    running, pid {}, data in {}", running.pid, paths.root().display());
     if !paths.admin_kubeconfig().exists() {
-        println!("api       none here: this process is an agent");
+        say!("api       none here: this process is an agent");
         return Ok(0);
     }
     let client = Client::from_kubeconfig(&paths.admin_kubeconfig(), None).context("reading the admin kubeconfig")?;
     match client.get("/version").await {
         Ok(version) => {
-            println!("api       {} serving {}", server(&paths), version["gitVersion"].as_str().unwrap_or("?"))
+            say!("api       {} serving {}", server(&paths), version["gitVersion"].as_str().unwrap_or("?"))
         }
         Err(error) => {
-            println!("api       not answering: {error}");
+            say!("api       not answering: {error}");
             return Ok(1);
         }
     }
@@ -36,12 +37,12 @@ pub async fn status(flags: DataDir) -> Result<u8> {
         let (ready, message) = readiness(node);
         well &= ready;
         let state = if ready { "Ready".to_owned() } else { format!("NotReady: {message}") };
-        println!("node      {}: {state}", node["metadata"]["name"].as_str().unwrap_or("?"));
+        say!("node      {}: {state}", node["metadata"]["name"].as_str().unwrap_or("?"));
     }
     let pods = client.list("/api/v1/pods", "").await?;
     let pods = pods["items"].as_array().map_or(&[][..], Vec::as_slice);
     let running = pods.iter().filter(|p| p["status"]["phase"] == "Running").count();
-    println!("pods      {running} of {} running", pods.len());
+    say!("pods      {running} of {} running", pods.len());
     Ok(u8::from(!well))
 }
 
