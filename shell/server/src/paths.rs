@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::app::{App, Call};
 use crate::negotiate::{Offer, accept};
+use crate::openapi::OpenApi;
 use crate::respond::{self, Answer};
 use crate::route::method_not_allowed;
 use crate::{Refusal, health};
@@ -36,6 +37,7 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["api", version] => app.discovery.resources("", version, &accepted()?),
         ["apis", group] => app.discovery.group(group, &accepted()?),
         ["apis", group, version] => app.discovery.resources(group, version, &accepted()?),
+        ["openapi", "v2"] => Some(OpenApi::legacy(headers)?),
         ["openapi", "v3"] => Some(app.openapi.index(&app.discovery, &accepted()?)),
         ["openapi", "v3", path @ ..] => Some(app.openapi.document(&app.discovery, &path.join("/"), headers, query)?),
         ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
@@ -54,9 +56,9 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
 
 /// `/`: what there is.
 fn roots(app: &App) -> Value {
-    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/openid/v1/jwks"]
+    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3"]
         .into_iter()
-        .chain(["/readyz", "/version", "/.well-known/openid-configuration"])
+        .chain(["/openid/v1/jwks", "/readyz", "/version", "/.well-known/openid-configuration"])
         .map(str::to_owned)
         .collect();
     for (group, version) in app.discovery.versions() {

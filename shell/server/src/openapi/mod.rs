@@ -1,5 +1,7 @@
 //! OpenAPI v3: an index with hashes, and a document for each group and version, built when somebody first asks and
-//! kept compressed.
+//! kept compressed. Beside it what is still asked of version 2.
+
+mod legacy;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -8,10 +10,10 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
-use gantry_kinds::{KindRef, table};
+use gantry_kinds::{KindRef, Status, table};
 use gantry_schema::Schema;
 use gantry_schema::openapi::{Served, ServedSubresource, document};
-use http::header::{CACHE_CONTROL, ETAG, EXPIRES, HeaderValue, LOCATION, VARY};
+use http::header::{ACCEPT, CACHE_CONTROL, ETAG, EXPIRES, HeaderValue, LOCATION, VARY};
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use serde_json::{Map, json};
@@ -34,6 +36,16 @@ impl OpenApi {
         let program = std::env::current_exe().and_then(std::fs::metadata);
         let program = program.map(|m| format!("{:?} {}", m.modified().ok(), m.len())).unwrap_or_default();
         OpenApi { build: format!("{version:?} {program}"), documents: Mutex::default() }
+    }
+
+    /// `/openapi/v2`, for those who read its binary form.
+    pub(crate) fn legacy(headers: &HeaderMap) -> Result<Answer, Refusal> {
+        let accepted = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok());
+        if accepted.flat_map(|v| v.split(',')).any(|media| media.trim() == legacy::ACCEPTED) {
+            return Ok(respond::bytes(200, legacy::ANSWERED, legacy::document()));
+        }
+        let text = format!("only the following media types are accepted: {}", legacy::ACCEPTED);
+        Err(Box::new(Status::new(406, "NotAcceptable", text)))
     }
 
     /// `/openapi/v3`.
