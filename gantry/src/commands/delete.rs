@@ -31,19 +31,22 @@ pub async fn delete(flags: Delete) -> Result<u8> {
         doomed.extend(names.into_iter().map(|name| (resource, flags.target.namespace.clone(), name)));
     }
     let mut failed = false;
+    let mut going = Vec::new();
     for (resource, namespace, name) in doomed {
-        let path = resource.path(Some(&namespace), Some(&name));
-        match client.delete(&path, None).await {
+        match client.delete(&resource.path(Some(&namespace), Some(&name)), None).await {
             Ok(answer) => {
                 say!("{}/{name} deleted", resource.kind.to_lowercase());
-                if !flags.no_wait {
-                    wait_until_gone(&client, &resource.path(Some(&namespace), None), &name, &answer).await?;
-                }
+                going.push((resource.path(Some(&namespace), None), name, answer));
             }
             Err(error) => {
                 eprintln!("error: {error}");
                 failed = true;
             }
+        }
+    }
+    if !flags.no_wait {
+        for (collection, name, answer) in going {
+            wait_until_gone(&client, &collection, &name, &answer).await?;
         }
     }
     Ok(u8::from(failed))

@@ -17,9 +17,12 @@ pub fn down(flags: &Down) -> Result<u8> {
         println!("there is nothing in {}", paths.root().display());
         return Ok(0);
     }
-    if let Some(running) = Running::find(&paths)? {
-        println!("ending gantry (pid {})", running.pid);
-        running.end(&paths)?;
+    // An agent of its own holds the node's directory, everything else the whole.
+    for held in [Paths::new(&paths.agent())?, paths.clone()] {
+        if let Some(running) = Running::find(&held)? {
+            println!("ending gantry (pid {})", running.pid);
+            running.end(&held)?;
+        }
     }
     // Nobody may start here while things are taken apart.
     let _held = crate::process::hold(&paths)?;
