@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const STARTS: usize = 8;
 /// How many images are being pulled at the same time.
 pub(crate) const PULLS: usize = 5;
+/// How often a pod is looked at in the runtime, in case that an event was lost.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(300);
 /// Signals that may wait for one pod's worker.
 pub(crate) const SIGNALS: usize = 256;
 /// Events that may wait to be written; more are dropped.

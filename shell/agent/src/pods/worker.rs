@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::report::Report;
 use super::{Seen, Shared, Signal};
-use crate::limits::API_RETRY;
+use crate::limits::{API_RETRY, LOOK_EVERY};
 use crate::sources::{Followed, Held};
 
 /// What is now known of the runtime.
@@ -59,6 +59,10 @@ pub(super) struct Worker {
     changes: Vec<Changes>,
     /// When each container and sandbox was last heard of by itself.
     heard: HashMap<String, Instant>,
+    /// Ends of what is not known yet, as exit code and time.
+    ends: HashMap<String, (i32, Timestamp)>,
+    /// When to look at everything again, even if all seems well.
+    look_at: Timestamp,
     gone: bool,
 }
 
@@ -82,8 +86,9 @@ impl Worker {
         let report = Report::start(shared.client.clone(), &pod);
         let (observed, tokens) = (Arc::default(), Tokens::default());
         let scene = Scene { shared, pod, observed, followed, tokens };
-        let (memory, tasks, heard) = (Memory::default(), JoinSet::new(), HashMap::new());
-        Worker { scene, inbox, seen, memory, told, report, tasks, changes, heard, gone: false }
+        let look_at = Timestamp::now() + LOOK_EVERY;
+        let (memory, tasks, heard, ends) = (Memory::default(), JoinSet::new(), HashMap::new(), HashMap::new());
+        Worker { scene, inbox, seen, memory, told, report, tasks, changes, heard, ends, look_at, gone: false }
     }
 
     /// Works until nothing is left of the pod. `known`: the runtime already has something of it.
@@ -97,7 +102,7 @@ impl Worker {
             if self.memory.finished() {
                 return;
             }
-            let wake = [again_at, self.renewal()].into_iter().flatten().min();
+            let wake = [again_at, self.renewal(), Some(self.look_at)].into_iter().flatten().min();
             tokio::select! {
                 signal = self.inbox.recv() => match signal {
                     Some(signal) => self.take(signal),
@@ -112,12 +117,19 @@ impl Worker {
                     self.memory.refresh();
                     self.memory.refresh_volumes();
                 }
-                () = until(wake) => {
-                    if self.renewal().is_some_and(|at| at <= Timestamp::now()) {
-                        self.memory.refresh_volumes();
-                    }
-                }
+                () = until(wake) => self.attend(Timestamp::now()),
             }
+        }
+    }
+
+    /// Does what is to be done now and then.
+    fn attend(&mut self, now: Timestamp) {
+        if self.renewal().is_some_and(|at| at <= now) {
+            self.memory.refresh_volumes();
+        }
+        if self.look_at <= now {
+            self.look_at = now + LOOK_EVERY;
+            self.take(Signal::Look);
         }
     }
 
@@ -186,8 +198,8 @@ impl Worker {
                 self.memory.forsake();
             }
             Signal::Exited { id, code, at } => {
-                let scene = self.scene.clone();
-                self.tasks.spawn(async move { Finished { action: None, news: scene.ended(&id, code, at).await } });
+                self.ends.insert(id, (code, at));
+                self.settle();
             }
             Signal::Look => {
                 let scene = self.scene.clone();
@@ -197,13 +209,26 @@ impl Worker {
     }
 
     fn finish(&mut self, finished: Finished) {
-        for news in finished.news {
-            self.learn(news);
+        if !finished.news.is_empty() {
+            finished.news.into_iter().for_each(|news| self.learn(news));
+            self.settle();
         }
         if let Some((action, done)) = finished.action {
             for notice in self.memory.done(&self.scene.pod, &action, &done, Timestamp::now()) {
                 self.scene.shared.events.pod(&self.scene.pod, &notice);
             }
+        }
+    }
+
+    /// Looks at what has ended, once it is known: an end may be heard of before that which has ended.
+    fn settle(&mut self) {
+        let observed = &self.scene.observed;
+        let known = |id: &str| observed.container(id).is_some() || observed.sandboxes.iter().any(|s| s.id == id);
+        let ends: Vec<_> = self.ends.iter().filter(|(id, _)| known(id)).map(|(id, end)| (id.clone(), *end)).collect();
+        for (id, (code, at)) in ends {
+            self.ends.remove(&id);
+            let scene = self.scene.clone();
+            self.tasks.spawn(async move { Finished { action: None, news: scene.ended(&id, code, at).await } });
         }
     }
 
