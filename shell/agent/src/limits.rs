@@ -56,6 +56,8 @@ pub(crate) const PROBE_BYTES: usize = 10 << 10;
 pub(crate) const PROBE_REDIRECTS: usize = 10;
 /// Share of a token's life after which it is renewed, in percent.
 pub(crate) const TOKEN_SHARE: i64 = 80;
+/// The wait between attempts to renew a token.
+pub(crate) const TOKEN_RETRY: Duration = Duration::from_secs(10);
 /// Longest time that a token is used, whatever its life.
 pub(crate) const TOKEN_LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// How long the first contents of ConfigMaps, Secrets and Services are waited for.

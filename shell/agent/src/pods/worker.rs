@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 
 use super::report::Report;
 use super::{Seen, Shared, Signal};
-use crate::limits::{API_RETRY, LOOK_EVERY};
+use crate::limits::{API_RETRY, LOOK_EVERY, TOKEN_RETRY};
 use crate::sources::{Followed, Held};
 
 /// What is now known of the runtime.
@@ -63,6 +63,8 @@ pub(super) struct Worker {
     ends: HashMap<String, (i32, Timestamp)>,
     /// When to look at everything again, even if all seems well.
     look_at: Timestamp,
+    /// Tokens are not renewed before this again.
+    renew_after: Timestamp,
     gone: bool,
 }
 
@@ -86,9 +88,24 @@ impl Worker {
         let report = Report::start(shared.client.clone(), &pod);
         let (observed, tokens) = (Arc::default(), Tokens::default());
         let scene = Scene { shared, pod, observed, followed, tokens };
-        let look_at = Timestamp::now() + LOOK_EVERY;
+        let renew_after = Timestamp::now();
+        let look_at = renew_after + LOOK_EVERY;
         let (memory, tasks, heard, ends) = (Memory::default(), JoinSet::new(), HashMap::new(), HashMap::new());
-        Worker { scene, inbox, seen, memory, told, report, tasks, changes, heard, ends, look_at, gone: false }
+        Worker {
+            scene,
+            inbox,
+            seen,
+            memory,
+            told,
+            report,
+            tasks,
+            changes,
+            heard,
+            ends,
+            look_at,
+            renew_after,
+            gone: false,
+        }
     }
 
     /// Works until nothing is left of the pod. `known`: the runtime already has something of it.
@@ -125,6 +142,7 @@ impl Worker {
     /// Does what is to be done now and then.
     fn attend(&mut self, now: Timestamp) {
         if self.renewal().is_some_and(|at| at <= now) {
+            self.renew_after = now + TOKEN_RETRY;
             self.memory.refresh_volumes();
         }
         if self.look_at <= now {
@@ -262,7 +280,8 @@ impl Worker {
 
     /// When the next token is to be renewed.
     fn renewal(&self) -> Option<Timestamp> {
-        self.scene.tokens.lock().values().map(|(_, at)| *at).min()
+        let due = self.scene.tokens.lock().values().map(|(_, at)| *at).min();
+        due.map(|due| due.max(self.renew_after))
     }
 }
 
