@@ -13,7 +13,10 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::CriError;
-use crate::limits::{CONNECT, MESSAGE_BYTES};
+use crate::limits::{CONNECT, MESSAGE_BYTES, STARTING_WAIT};
+
+/// What containerd says between opening its socket and being able to answer; it has done nothing then.
+const STARTING: &str = "server is not initialized yet";
 
 /// A connection that is made with the first call, and anew when it was lost.
 #[derive(Clone)]
@@ -33,7 +36,7 @@ impl Socket {
         Socket { channel, path: path.display().to_string() }
     }
 
-    /// One request, one answer, within `bound`.
+    /// One request, one answer, within `bound`. A runtime that is still starting is asked again.
     pub(crate) async fn call<Q, A>(
         &self,
         operation: &'static str,
@@ -42,13 +45,18 @@ impl Socket {
         bound: Duration,
     ) -> Result<A, CriError>
     where
-        Q: prost::Message + Send + Sync + 'static,
+        Q: prost::Message + Clone + Send + Sync + 'static,
         A: prost::Message + Default + Send + Sync + 'static,
     {
         let call = async {
-            let mut grpc = self.ready().await?;
-            let path = PathAndQuery::from_static(path);
-            grpc.unary(namespaced(message), path, ProstCodec::<Q, A>::default()).await
+            loop {
+                let mut grpc = self.ready().await?;
+                let path = PathAndQuery::from_static(path);
+                match grpc.unary(namespaced(message.clone()), path, ProstCodec::<Q, A>::default()).await {
+                    Err(status) if status.message().contains(STARTING) => tokio::time::sleep(STARTING_WAIT).await,
+                    answer => return answer,
+                }
+            }
         };
         let answer = match tokio::time::timeout(bound, call).await {
             Ok(answer) => answer,

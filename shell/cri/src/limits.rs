@@ -18,3 +18,5 @@ pub const STOP_MARGIN: Duration = Duration::from_secs(120);
 pub const EXEC_MARGIN: Duration = Duration::from_secs(10);
 /// The first wait between attempts to hear an event of one's own.
 pub const MARK_EVERY: Duration = Duration::from_millis(2);
+/// The wait before a runtime that is still starting is asked again.
+pub const STARTING_WAIT: Duration = Duration::from_millis(10);
