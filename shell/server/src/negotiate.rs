@@ -1,6 +1,6 @@
 //! What the client can read: `Accept` to a format and a shape, `pretty`, and whether gzip is welcome.
 
-use gantry_kinds::Status;
+use gantry_kinds::{KindRef, Status};
 use http::HeaderMap;
 use http::header::{ACCEPT, ACCEPT_ENCODING, USER_AGENT};
 
@@ -51,6 +51,13 @@ pub(crate) enum Offer {
     Watch,
     /// Documents that come in one shape.
     Documents,
+}
+
+impl Offer {
+    /// What a write of this kind can be answered with: what is only asked, never stored, has no rows.
+    pub(crate) fn of(kind: KindRef) -> Self {
+        if kind.verbs == ["create"] { Offer::Documents } else { Offer::Objects }
+    }
 }
 
 const READS: &str = "application/json, application/yaml, application/vnd.kubernetes.protobuf";
@@ -212,6 +219,10 @@ mod tests {
         check("application/json;as=Foo;v=v1;g=meta.k8s.io", Offer::Objects, Err("only the following media types"));
         check("application/vnd.kubernetes.protobuf", Offer::Objects, Err("only the following media types"));
         check("application/yaml", Offer::Watch, Err("only the following media types"));
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+        let review = Offer::of(&gantry_kinds::SELF_SUBJECT_ACCESS_REVIEW);
+        check(table, review, Err("only the following media types"));
+        check(table, Offer::of(&gantry_kinds::POD), Ok((Format::Json, Shape::Table)));
     }
 
     #[test]

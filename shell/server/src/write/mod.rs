@@ -36,7 +36,7 @@ pub(crate) async fn write(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let accepted = accept(&call.headers, &call.query, Offer::of(endpoint.kind))?;
     let (operation, options) = operation(call, endpoint, request).await?;
     let kind = endpoint.kind;
     let target = Target {
