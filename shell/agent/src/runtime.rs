@@ -130,6 +130,21 @@ impl Watched {
         Ok(Container { state: State::Exited(exit), ..known.clone() })
     }
 
+    /// A sandbox that is known to have ended, as soon as the runtime says so too; `None` when it is gone. A runtime that
+    /// is busy takes long to notice, so its last word is not waited for: nothing can be started in such a sandbox.
+    pub(crate) async fn ended_sandbox(&self, known: &Sandbox) -> Option<Sandbox> {
+        let mut wait = SETTLE.1;
+        for _ in 0..SETTLE.0 {
+            match self.sandbox(&known.id).await {
+                Ok(None) => return None,
+                Ok(Some(sandbox)) if !sandbox.ready => return Some(sandbox),
+                Ok(Some(_)) | Err(_) => tokio::time::sleep(wait).await,
+            }
+            wait *= 2;
+        }
+        Some(Sandbox { ready: false, ..known.clone() })
+    }
+
     /// Hears the runtime's events for ever and passes them on.
     pub(crate) async fn listen(self, happened: mpsc::Sender<Happened>) {
         loop {
@@ -189,5 +204,21 @@ fn read(status: message::ContainerStatus) -> Container {
         image_id: status.image_ref,
         hash: status.annotations.get(HASH_ANNOTATION).cloned().unwrap_or_default(),
         user: linux.map(|user| (user.uid, user.gid, user.supplemental_groups)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_ended_sandbox_is_not_ready_whatever_the_runtime_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let cri = Runtime::new(&folder.path().join("nobody-listens"));
+        let watched = Watched::new(cri, Arc::default());
+        let known =
+            Sandbox { id: "s".to_owned(), attempt: 0, ready: true, created: Timestamp::UNIX_EPOCH, ips: Vec::new() };
+        let expected = Sandbox { ready: false, ..known.clone() };
+        assert_eq!(watched.ended_sandbox(&known).await, Some(expected));
     }
 }

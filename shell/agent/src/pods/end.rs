@@ -82,16 +82,13 @@ impl Scene {
                 .into_iter()
                 .collect();
         }
-        if self.observed.sandboxes.iter().any(|sandbox| sandbox.id == id) {
-            // The runtime takes a moment to see that a sandbox has ended.
-            for wait in [1, 4, 16, 64] {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-                if !matches!(runtime.sandbox(id).await, Ok(Some(sandbox)) if sandbox.ready) {
-                    break;
-                }
-            }
-        }
-        self.all().await
+        let Some(known) = self.observed.sandboxes.iter().find(|sandbox| sandbox.id == id) else {
+            return self.all().await;
+        };
+        let ended = runtime.ended_sandbox(known).await;
+        let mut news = self.all().await;
+        news.extend(ended.map(News::Sandbox));
+        news
     }
 
     /// All that the runtime says of the pod; nothing where it does not answer.
