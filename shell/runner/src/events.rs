@@ -63,7 +63,8 @@ impl Recorder {
                 (target(&seen.namespace, &seen.name), Operation::Patch(PatchKind::Merge, Body::from(patch)))
             }
             None => {
-                let name = format!("{}.{:x}", about.name, cluster.next_seed());
+                // Named by the time, so that a list of events is in their order.
+                let name = format!("{}.{:x}", about.name, now.as_nanosecond());
                 let body = self.event(about, &uid, revision, &name, (kind, reason, message), now);
                 let namespace = namespace_of(about).to_owned();
                 self.remember(sameness, Seen { namespace: namespace.clone(), name, count: 1, last: now });

@@ -66,7 +66,7 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
         Value::from(address(o, "InternalIP")),
         Value::from(address(o, "ExternalIP")),
         or_unknown("/status/nodeInfo/osImage"),
-        or_unknown("/status/nodeInfo/kernelVersion"),
+        Value::from(kernel(o)),
         or_unknown("/status/nodeInfo/containerRuntimeVersion"),
     ]
 }
@@ -92,6 +92,15 @@ fn roles(o: &Value) -> String {
         }
     }
     if roles.is_empty() { "<none>".to_owned() } else { roles.into_iter().collect::<Vec<_>>().join(",") }
+}
+
+/// The kernel with the machine's architecture, where the node tells it.
+fn kernel(o: &Value) -> String {
+    match (str_at(o, "/status/nodeInfo/kernelVersion"), str_at(o, "/status/nodeInfo/architecture")) {
+        ("", _) => "<unknown>".to_owned(),
+        (kernel, "") => kernel.to_owned(),
+        (kernel, architecture) => format!("{kernel} ({architecture})"),
+    }
 }
 
 fn address<'a>(o: &'a Value, kind: &str) -> &'a str {
@@ -271,6 +280,11 @@ mod tests {
                 "spec": {"unschedulable": true},
                 "status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
             json!(["Ready,SchedulingDisabled", "a,b"]),
+        );
+        assert_eq!(kernel(&json!({})), "<unknown>");
+        assert_eq!(
+            kernel(&json!({"status": {"nodeInfo": {"kernelVersion": "6.1", "architecture": "amd64"}}})),
+            "6.1 (amd64)"
         );
     }
 

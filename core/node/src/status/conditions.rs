@@ -24,11 +24,10 @@ pub(super) fn conditions(
     let phase = status.phase.as_deref().unwrap_or_default();
     let inits = status.init_container_statuses.as_deref().unwrap_or_default();
     let mains = status.container_statuses.as_deref().unwrap_or_default();
-    let sandboxed = observed.ready_sandbox().is_some_and(|s| pod::host_network(pod) || !s.ips.is_empty());
     let containers_ready = containers_ready(pod, phase, inits, mains);
     let ready = containers_ready.clone().and_then(|reason| gates(pod, before).map(|()| reason));
     let judged: [(&str, Judgement); 4] = [
-        ("PodReadyToStartContainers", if sandboxed { Ok(None) } else { Err(("", String::new())) }),
+        ("PodReadyToStartContainers", can_start(pod, observed)),
         ("Initialized", initialized(pod, phase, inits, mains)),
         ("Ready", ready),
         ("ContainersReady", containers_ready),
@@ -57,6 +56,19 @@ fn condition(pod: &Pod, name: &str, judgement: Judgement, told: Option<&PodCondi
         last_probe_time: None,
         last_transition_time: Some(same.unwrap_or(Time(now))),
         observed_generation: pod.metadata.generation,
+    }
+}
+
+/// Whether the sandbox is there and has what its containers need.
+fn can_start(pod: &Pod, observed: &Observed) -> Judgement {
+    let refuse = |reason, message: &str| Err((reason, message.to_owned()));
+    match observed.sandbox() {
+        None => refuse("PodSandboxNotReady", "no pod sandbox exists"),
+        Some(sandbox) if !sandbox.ready => refuse("PodSandboxNotReady", "pod sandbox is not ready"),
+        Some(sandbox) if !pod::host_network(pod) && sandbox.ips.is_empty() => {
+            refuse("NetworkNotReady", "pod sandbox does not have an IP address")
+        }
+        Some(_) => Ok(None),
     }
 }
 

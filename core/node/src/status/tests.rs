@@ -125,6 +125,23 @@ fn a_completed_pod_is_not_ready_and_says_so() {
 }
 
 #[test]
+fn a_pod_without_its_sandbox_says_so() {
+    let check = |seen: &Observed, expected: (&str, &str)| {
+        let status = of(json!({"containers": [{"name": "a", "image": "x"}]}), seen);
+        let first = &status.conditions.as_ref().unwrap()[0];
+        assert_eq!(first.reason.as_deref(), Some(expected.0));
+        assert_eq!(first.message.as_deref(), Some(expected.1));
+    };
+    let mut seen = observed(&[]);
+    seen.sandboxes[0].ips.clear();
+    check(&seen, ("NetworkNotReady", "pod sandbox does not have an IP address"));
+    seen.sandboxes[0].ready = false;
+    check(&seen, ("PodSandboxNotReady", "pod sandbox is not ready"));
+    seen.sandboxes.clear();
+    check(&seen, ("PodSandboxNotReady", "no pod sandbox exists"));
+}
+
+#[test]
 fn a_crashing_container_waits_and_shows_how_it_ended() {
     let pod = pod(json!({"containers": [{"name": "a", "image": "x"}]}));
     let observed = observed(&[("a", 0, Some(7)), ("a", 1, Some(9))]);

@@ -5,7 +5,6 @@ use k8s_openapi::api::core::v1::Container;
 use super::Turn;
 use crate::action::{Action, Failure, Flight, Notice};
 use crate::backoff::spoken;
-use crate::image;
 use crate::memory::Image;
 use crate::observed::State;
 use crate::pod;
@@ -66,10 +65,6 @@ impl Turn<'_> {
     fn image_is_present(&mut self, container: &Container) -> bool {
         let name = container.name.as_str();
         let wanted = container.image.as_deref().unwrap_or_default();
-        if let Err(why) = image::check(wanted) {
-            self.refuse_image(name, wanted, &why);
-            return false;
-        }
         let now = self.now;
         let known = self.memory.container(name);
         match &known.image {
@@ -96,16 +91,5 @@ impl Turn<'_> {
         }
         self.ask(Action::EnsureImage { container: name.to_owned() });
         false
-    }
-
-    fn refuse_image(&mut self, name: &str, wanted: &str, why: &str) {
-        let message = format!("Failed to apply default image tag {wanted:?}: {why}");
-        let trouble = Failure::new("InvalidImageName", message.clone());
-        let known = self.memory.container(name);
-        if known.trouble.as_ref() != Some(&trouble) {
-            known.trouble = Some(trouble);
-            self.notify(Notice::warning("InspectFailed", Some(name), message));
-            self.notify(Notice::warning("Failed", Some(name), "Error: InvalidImageName"));
-        }
     }
 }

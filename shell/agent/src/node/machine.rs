@@ -58,7 +58,7 @@ impl Machine {
 
     /// All that the machine has.
     pub(crate) fn capacity(&self) -> BTreeMap<String, String> {
-        self.amounts(self.memory, format!("{}Ki", self.disk >> 10))
+        self.amounts(self.memory, self.disk.to_string())
     }
 
     /// What of it pods may have.
@@ -140,7 +140,7 @@ mod tests {
         };
         assert_eq!(machine.capacity()["memory"], "1048576Ki");
         assert_eq!(machine.allocatable()["memory"], "946176Ki");
-        assert_eq!(machine.capacity()["ephemeral-storage"], "1000Ki");
+        assert_eq!(machine.capacity()["ephemeral-storage"], "1024000");
         assert_eq!(machine.allocatable()["ephemeral-storage"], "921600");
         assert!(Machine::look(None, Path::new("/")).memory > 0);
     }

@@ -72,7 +72,7 @@ impl Scene {
                     self.say(Notice::normal("Pulled", Some(name), words));
                     return Ok(());
                 }
-                Err(error) => failure = Some(error.to_string()),
+                Err(error) => failure = Some(error.cause().to_owned()),
             }
         }
         let why = failure.unwrap_or_default();
