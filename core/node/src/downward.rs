@@ -39,6 +39,12 @@ pub fn field(pod: &Pod, path: &str, ips: &[String], node: &NodeFacts) -> Result<
     })
 }
 
+/// Whether volumes may show something else of the pod than before: its labels and annotations may change at any time.
+pub fn differs(before: &Pod, after: &Pod) -> bool {
+    let shown = |pod: &Pod| (pod.metadata.labels.clone(), pod.metadata.annotations.clone());
+    shown(before) != shown(after)
+}
+
 /// `key="value"` lines, sorted, as volumes hold maps.
 fn lines(map: Option<&BTreeMap<String, String>>) -> String {
     let lines: Vec<_> = map.into_iter().flatten().map(|(key, value)| format!("{key}={value:?}")).collect();
@@ -96,6 +102,20 @@ mod tests {
         check("status.podIP", "10.42.0.9");
         check("status.hostIP", "10.0.0.1");
         check("spec.other", "unsupported fieldPath: spec.other");
+    }
+
+    #[test]
+    fn labels_and_annotations_may_differ() {
+        let before = crate::pod::tests::pod(json!({"containers": []}));
+        let note = || Some([("builder".to_owned(), "foo".to_owned())].into());
+        let check = |change: &dyn Fn(&mut Pod), expected: bool| {
+            let mut after = before.clone();
+            change(&mut after);
+            assert_eq!(differs(&before, &after), expected);
+        };
+        check(&|pod| pod.metadata.annotations = note(), true);
+        check(&|pod| pod.metadata.labels = note(), true);
+        check(&|pod| pod.metadata.resource_version = Some("7".to_owned()), false);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt, pending, select_all};
-use gantry_node::{Action, Container, Done, Memory, Observed, Sandbox, pod, step};
+use gantry_node::{Action, Container, Done, Memory, Observed, Sandbox, downward, pod, step};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::Mutex;
@@ -208,6 +208,9 @@ impl Worker {
             Signal::Pod(pod) => {
                 self.report.heard(&pod);
                 keep_foreign_conditions(&mut self.told, &pod);
+                if downward::differs(&self.scene.pod, &pod) {
+                    self.memory.refresh_volumes();
+                }
                 self.scene.pod = pod;
             }
             Signal::Gone(pod) => {
