@@ -55,7 +55,7 @@ fn import(container: &Container, sources: &Sources, found: &mut BTreeMap<String,
             return Err(missing(what, name));
         };
         let prefix = from.prefix.as_deref().unwrap_or_default();
-        for (key, value) in contents {
+        for (key, value) in contents.variables() {
             let name = format!("{prefix}{key}");
             if !name.is_empty() && !name.contains('=') {
                 found.insert(name, String::from_utf8_lossy(value).into_owned());
@@ -109,9 +109,9 @@ fn entry(
     optional: Option<bool>,
     contents: Option<&Contents>,
 ) -> Result<Option<String>, String> {
-    let value = contents.and_then(|contents| contents.get(key));
+    let value = contents.and_then(|contents| contents.variables().find(|(known, _)| *known == key));
     match value {
-        Some(value) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
+        Some((_, value)) => Ok(Some(String::from_utf8_lossy(value).into_owned())),
         None if optional.unwrap_or(false) => Ok(None),
         None if contents.is_none() => Err(missing(lower, name)),
         None => Err(format!("couldn't find key {key} in {upper} {}/{name}", pod::namespace(pod))),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     fn sources() -> Sources {
-        let contents: Contents = [("color".to_owned(), b"red".to_vec())].into();
+        let contents = crate::sources::config_map(&json!({"data": {"color": "red"}, "binaryData": {"raw": "AAE="}}));
         Sources { config_maps: [("settings".to_owned(), contents)].into(), ..Sources::default() }
     }
 
@@ -192,6 +192,8 @@ mod tests {
         check(of(json!({"configMapKeyRef": key("no", "x")})), Err("configmap \"no\" not found"));
         let words = "couldn't find key x in ConfigMap shop/settings";
         check(of(json!({"configMapKeyRef": key("settings", "x")})), Err(words));
+        let words = "couldn't find key raw in ConfigMap shop/settings";
+        check(of(json!({"configMapKeyRef": key("settings", "raw")})), Err(words));
         check(of(json!({"secretKeyRef": key("no", "x")})), Err("secret \"no\" not found"));
         check(json!({"name": "a", "envFrom": [{"secretRef": {"name": "no"}}]}), Err("secret \"no\" not found"));
     }

@@ -10,7 +10,26 @@ use serde_json::Value;
 use crate::pod;
 
 /// The contents of a ConfigMap or Secret.
-pub type Contents = BTreeMap<String, Vec<u8>>;
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contents {
+    /// Every key with its bytes, as volumes show them.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// The keys of `binaryData`: no variable is made of them.
+    pub binary: BTreeSet<String>,
+}
+
+impl Contents {
+    /// What variables can be made of.
+    pub fn variables(&self) -> impl Iterator<Item = (&String, &Vec<u8>)> {
+        self.files.iter().filter(|(key, _)| !self.binary.contains(*key))
+    }
+}
+
+impl<const N: usize> From<[(String, Vec<u8>); N]> for Contents {
+    fn from(entries: [(String, Vec<u8>); N]) -> Self {
+        Contents { files: entries.into(), binary: BTreeSet::new() }
+    }
+}
 
 /// What one pod refers to. What is not in here does not exist.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -95,19 +114,20 @@ impl Resolver {
 
 /// The contents of a ConfigMap object.
 pub fn config_map(object: &Value) -> Contents {
-    let mut contents = decoded(&object["binaryData"]);
+    let mut files = decoded(&object["binaryData"]);
+    let binary = files.keys().cloned().collect();
     for (key, value) in object["data"].as_object().into_iter().flatten() {
-        contents.insert(key.clone(), value.as_str().unwrap_or_default().as_bytes().to_vec());
+        files.insert(key.clone(), value.as_str().unwrap_or_default().as_bytes().to_vec());
     }
-    contents
+    Contents { files, binary }
 }
 
 /// The contents of a Secret object.
 pub fn secret(object: &Value) -> Contents {
-    decoded(&object["data"])
+    Contents { files: decoded(&object["data"]), binary: BTreeSet::new() }
 }
 
-fn decoded(data: &Value) -> Contents {
+fn decoded(data: &Value) -> BTreeMap<String, Vec<u8>> {
     let entries = data.as_object().into_iter().flatten();
     entries.filter_map(|(key, value)| Some((key.clone(), STANDARD.decode(value.as_str()?).ok()?))).collect()
 }

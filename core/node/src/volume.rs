@@ -128,13 +128,13 @@ impl Writer<'_> {
             return if optional { Ok(()) } else { Err(format!("{what} {name:?} not found")) };
         };
         let Some(items) = items.filter(|items| !items.is_empty()) else {
-            for (key, data) in contents {
+            for (key, data) in &contents.files {
                 self.put(key, data.clone(), mode);
             }
             return Ok(());
         };
         for item in items {
-            match contents.get(&item.key) {
+            match contents.files.get(&item.key) {
                 Some(data) => self.put(&item.path, data.clone(), item.mode.or(mode)),
                 None if optional => {}
                 None => return Err(format!("references non-existent {short} key: {}", item.key)),

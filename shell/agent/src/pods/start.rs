@@ -207,7 +207,8 @@ fn spoken(duration: std::time::Duration) -> String {
 
 /// The credentials in a `kubernetes.io/dockerconfigjson` Secret for the registry of an image.
 fn credentials(secret: &gantry_node::sources::Contents, image: &str) -> Vec<AuthConfig> {
-    let Some(text) = secret.get(".dockerconfigjson").or_else(|| secret.get(".dockercfg")) else { return Vec::new() };
+    let file = |name: &str| secret.files.get(name);
+    let Some(text) = file(".dockerconfigjson").or_else(|| file(".dockercfg")) else { return Vec::new() };
     let Ok(config) = serde_json::from_slice::<Value>(text) else { return Vec::new() };
     let registries = config.get("auths").unwrap_or(&config).as_object().cloned().unwrap_or_default();
     let first = image.split('/').next().unwrap_or_default();
