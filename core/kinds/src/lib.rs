@@ -17,7 +17,7 @@ pub mod selector;
 pub mod status;
 pub mod table;
 pub mod tree;
-mod typed;
+pub mod typed;
 
 pub use field::{ErrorList, FieldError, Path};
 pub use kinds::config_map::CONFIG_MAP;

@@ -183,7 +183,9 @@ impl Object {
     }
     /// The object as a typed structure; unknown fields are dropped, so never write one back whole.
     pub fn typed<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
-        serde_json::from_slice(&self.json).map_err(|e| Malformed { why: e.to_string() })
+        // Most objects hold no null where a value is required, and need no tree.
+        let read = serde_json::from_slice(&self.json).or_else(|_| gantry_kinds::typed::decode(&self.value()));
+        read.map_err(|e| Malformed { why: e.to_string() })
     }
     /// What `make` makes of this object, made once and kept as long as the object. An object keeps one such value:
     /// `None` when it holds one of another type. For what hot decisions read again and again, such as rules of roles.
