@@ -15,8 +15,11 @@ use crate::meta;
 
 /// The name of an address's record.
 pub(super) fn record(address: &str) -> String {
-    format!("ip-{address}")
+    format!("{RECORD}{address}")
 }
+
+/// What the name of every address's record starts with.
+const RECORD: &str = "ip-";
 
 /// Fills in `ipFamilies` and `ipFamilyPolicy`, with what the Service had before where it had them, and refuses
 /// families that the cluster does not have.
@@ -68,7 +71,9 @@ pub(super) fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<Str
         return Ok(());
     }
     let Ok(address) = asked.parse::<Ipv4Addr>() else { return Ok(()) };
-    let why = if held.contains(&record(&asked)) {
+    // An address that a Service has is its own for good: the checks that follow refuse another.
+    let has_one = held.iter().any(|held| held.starts_with(RECORD));
+    let why = if has_one {
         return Ok(());
     } else if !usable(&case.context.settings.service_cidr, address) {
         "the provided network does not match the current range"

@@ -110,3 +110,12 @@ fn of_two_that_want_the_same_address_one_is_refused_by_the_store() {
         .collect();
     assert_eq!(committed, [true, false]);
 }
+
+#[test]
+fn an_address_cannot_be_changed_to_another() {
+    let mut world = World::new();
+    world.create(&SERVICE, "web", service("s", json!({"clusterIP": "10.43.0.9"}))).expect("created");
+    let patch = json!({"spec": {"clusterIP": "10.99.0.1", "clusterIPs": ["10.99.0.1"]}});
+    let refused = world.patch(&SERVICE, "web", "s", patch).expect_err("refused");
+    assert!(refused.message.contains("may not change once set"), "{}", refused.message);
+}
