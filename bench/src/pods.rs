@@ -77,7 +77,9 @@ fn pod(name: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": {"bench": "pods"}},
         "spec": {
-            "terminationGracePeriodSeconds": 0,
+            // Without any grace the object is gone before its containers are, and their end would disturb what
+            // is measured next.
+            "terminationGracePeriodSeconds": 1,
             "containers": [{"name": "web", "image": "gantry.local/web:1", "imagePullPolicy": "Never",
                 "command": ["/bin/sleep", "3600"]}],
         },
