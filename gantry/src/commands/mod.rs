@@ -18,6 +18,10 @@ use clap::CommandFactory;
 use crate::cli::{Cli, Command};
 use crate::run;
 
+/// Stack of a thread: what walks bodies as deep as the decoder lets them be must fit, in every build. Only what is
+/// used of it takes memory.
+const STACK_BYTES: usize = 16 << 20;
+
 /// Does what the command line says. `Ok` carries the exit code.
 pub fn dispatch(command: Command) -> Result<u8> {
     match command {
@@ -45,7 +49,11 @@ pub fn dispatch(command: Command) -> Result<u8> {
 }
 
 fn long_running(work: impl Future<Output = Result<()>>) -> Result<u8> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
+        .enable_all()
+        .build()
+        .context("starting the runtime")?;
     let done = runtime.block_on(work);
     // Nothing that is left over may hold up the end.
     runtime.shutdown_background();
