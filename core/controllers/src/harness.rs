@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gantry_kinds::{KindRef, NAMESPACE, POD, Status};
 use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Turn, View};
@@ -17,6 +18,7 @@ const TURNS_MAX: usize = 20_000;
 pub(crate) struct World {
     pub(crate) view: View,
     pub(crate) now: Timestamp,
+    pub(crate) uptime: Duration,
     /// Reason and message of each event.
     pub(crate) events: Vec<(String, String)>,
     changes: Vec<Change>,
@@ -26,16 +28,17 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> Self {
         let now = "2026-01-01T00:00:00Z".parse().unwrap();
-        World { view: View::new(), now, events: Vec::new(), changes: Vec::new(), seed: 0 }
+        World { view: View::new(), now, uptime: Duration::ZERO, events: Vec::new(), changes: Vec::new(), seed: 0 }
     }
 
     pub(crate) fn turn(&mut self) -> Turn<'_> {
         self.seed += 1;
-        Turn { now: self.now, seed: self.seed, view: &self.view }
+        Turn { now: self.now, uptime: self.uptime, seed: self.seed, view: &self.view }
     }
 
     pub(crate) fn pass(&mut self, seconds: i64) {
         self.now = self.now.checked_add(SignedDuration::from_secs(seconds)).unwrap();
+        self.uptime += Duration::from_secs(seconds.unsigned_abs());
     }
 
     /// Puts an object in as it is, with uid, creation and generation where they are not given.

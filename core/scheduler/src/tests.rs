@@ -74,7 +74,7 @@ impl Cluster {
     }
 
     fn turn(&mut self) -> Outcome {
-        self.scheduler.turn(Turn { now: self.now, seed: 7, view: &self.view })
+        self.scheduler.turn(Turn { now: self.now, uptime: Duration::ZERO, seed: 7, view: &self.view })
     }
 
     /// A turn, with its binds carried out.

@@ -15,6 +15,8 @@ use crate::view::View;
 pub struct Turn<'a> {
     /// The time of this turn.
     pub now: Timestamp,
+    /// Time that went by since this process started. Nobody sets this clock: waiting is measured by it, not by `now`.
+    pub uptime: Duration,
     /// Differs from turn to turn; the same seed gives the same decision.
     pub seed: u64,
     /// Everything there is, at one revision.

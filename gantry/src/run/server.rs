@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gantry_cluster::{Cluster, WatchFrom};
+use gantry_cluster::{Cluster, Setup, WatchFrom};
 use gantry_kinds::NODE;
 use gantry_registry::Settings;
+use gantry_runner::Parts;
 use gantry_scheduler::Scheduler;
 use gantry_server::{Config, Server, Tls, Version};
 use gantry_store::EmbeddedStore;
@@ -57,8 +58,9 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     let merged = kubeconfigs(paths, flags, host, &pki, &url)?;
     steps.done(&format!("API at {url}"));
     let (stop, stopped) = watch::channel(false);
-    let controllers = gantry_controllers::all(&controller_settings(&pki, host, server.address().port()));
-    let runner = gantry_runner::run(cluster.clone(), controllers, Scheduler::new(), stopped);
+    let settings = controller_settings(&pki, host, server.address().port());
+    let parts = move || Parts { controllers: gantry_controllers::all(&settings), scheduler: Scheduler::new() };
+    let runner = gantry_runner::run(cluster.clone(), parts, stopped);
     let runner = tokio::spawn(runner);
     steps.done("controllers and scheduler");
     Ok(Running { cluster, store, server, runner, stop, url, merged, admin: paths.admin_kubeconfig() })
@@ -79,8 +81,13 @@ impl Running {
 
     /// Returns when a part that must not end has ended.
     pub async fn ended(&mut self) -> Result<()> {
-        (&mut self.runner).await.context("the controllers")?;
-        bail!("the controllers ended")
+        tokio::select! {
+            ended = &mut self.runner => {
+                ended.context("the controllers")?;
+                bail!("the controllers ended")
+            }
+            error = self.cluster.ended() => Err(error).context("following the store"),
+        }
     }
 
     /// Ends all parts, the store last.
@@ -149,7 +156,7 @@ async fn open(paths: &Paths, settings: Settings) -> Result<(EmbeddedStore, Arc<C
     let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder)).await?;
     let store = store.with_context(|| format!("opening the store in {}", paths.store().display()))?;
     let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().context("eight bytes")?);
-    let cluster = Cluster::open(Arc::new(store.clone()), settings, seed).await.context("reading the store")?;
+    let cluster = Cluster::open(Arc::new(store.clone()), Setup::new(settings, seed)).await.context("reading the store")?;
     Ok((store, cluster))
 }
 

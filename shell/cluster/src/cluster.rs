@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use bytes::Bytes;
 use gantry_kinds::{KindRef, Status};
 use gantry_registry::{Context, Decision, Request, Settings, Write, decide};
-use gantry_store::{Batch, Commit, KeyChange, Store, StoreError, Txn};
-use gantry_view::{Change, Object, ObjectKey, View};
+use gantry_store::{Commit, Store, StoreError, Txn};
+use gantry_view::{ObjectKey, Turn, View};
 use jiff::Timestamp;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use serde_json::Value;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
 
-use crate::feed::{Feed, History, WatchFrom};
-use crate::limits::{COMMIT_ATTEMPTS, FEED_CHANGES, VIEW_WAIT};
+use crate::clock::{Clock, SystemClock};
+use crate::election::{Epoch, Leadership};
+use crate::feed::{Feed, WatchFrom};
+use crate::follow::{self, State};
+use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, VIEW_WAIT};
 use crate::metrics::Metrics;
 use crate::{compact, keys};
 
@@ -45,49 +49,62 @@ pub enum OpenError {
     },
 }
 
-struct State {
-    view: View,
-    history: History,
+/// What a cluster is opened with.
+pub struct Setup {
+    /// What the registry goes by.
+    pub settings: Settings,
+    /// Starts the sequence from which uids and name suffixes are drawn; must differ from start to start.
+    pub seed: u64,
+    /// Where the time of day comes from.
+    pub clock: Arc<dyn Clock>,
+    /// This server's name in the election of the leader; must differ from all other servers'.
+    pub identity: String,
+}
+
+impl Setup {
+    /// With this machine's clock, and a name made of the seed.
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Setup { settings, seed, clock: Arc::new(SystemClock), identity: format!("{seed:016x}") }
+    }
 }
 
 /// All objects, how they change, and who is told.
 pub struct Cluster {
     store: Arc<dyn Store>,
     settings: Settings,
+    clock: Arc<dyn Clock>,
+    started: Instant,
+    identity: String,
     state: RwLock<State>,
-    live: broadcast::Sender<Arc<Change>>,
     reached: watch::Sender<u64>,
+    leadership: watch::Sender<Leadership>,
+    /// Why the view follows the store no longer.
+    ended: watch::Sender<Option<StoreError>>,
     seed: AtomicU64,
     metrics: Metrics,
 }
 
 impl Cluster {
-    /// Reads all objects from `store` and follows it from then on. `seed` starts the sequence from which uids and
-    /// name suffixes are drawn, and must differ from start to start. Must be called inside a tokio runtime.
-    pub async fn open(store: Arc<dyn Store>, settings: Settings, seed: u64) -> Result<Arc<Self>, OpenError> {
-        let range = store.range(Bytes::from_static(keys::PREFIX)).await.map_err(OpenError::Read)?;
-        let mut view = View::new();
-        for entry in &range.entries {
-            let Some(key) = keys::decode(&entry.key, find_kind) else { continue };
-            let object = Object::parse(key.kind, &entry.value, entry.revision).map_err(|e| OpenError::Malformed {
-                key: String::from_utf8_lossy(&entry.key).into_owned(),
-                why: e.to_string(),
-            })?;
-            view.apply(key, Some(Arc::new(object)), entry.revision);
-        }
-        view.advance(range.revision);
-        let follow = store.watch(range.revision).map_err(OpenError::Read)?;
+    /// Reads all objects from `store` and follows it from then on. Must be called inside a tokio runtime.
+    pub async fn open(store: Arc<dyn Store>, setup: Setup) -> Result<Arc<Self>, OpenError> {
+        let (state, leadership) = follow::read(&*store).await?;
+        let revision = state.view.revision();
+        let watch = store.watch(revision).map_err(OpenError::Read)?;
         let cluster = Arc::new(Cluster {
             store,
-            settings,
-            state: RwLock::new(State { view, history: History::starting_at(range.revision) }),
-            live: broadcast::channel(FEED_CHANGES).0,
-            reached: watch::channel(range.revision).0,
-            seed: AtomicU64::new(seed),
+            settings: setup.settings,
+            clock: setup.clock,
+            started: Instant::now(),
+            identity: setup.identity,
+            state: RwLock::new(state),
+            reached: watch::channel(revision).0,
+            leadership: watch::channel(leadership).0,
+            ended: watch::channel(None).0,
+            seed: AtomicU64::new(setup.seed),
             metrics: Metrics::default(),
         });
-        tokio::spawn(follow_store(Arc::downgrade(&cluster), follow));
-        tokio::spawn(compact::keep_compacting(Arc::downgrade(&cluster.store)));
+        tokio::spawn(follow::follow(Arc::downgrade(&cluster), watch));
+        tokio::spawn(compact::keep_compacting(Arc::downgrade(&cluster)));
         Ok(cluster)
     }
 
@@ -104,6 +121,43 @@ impl Cluster {
     /// Counters of the one path.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// This server's name in the election of the leader.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The time of day.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Time since the cluster was opened; no clock that is set moves it.
+    pub fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// What a decision on `view`, which is this cluster's, may know.
+    pub fn turn<'a>(&self, view: &'a View) -> Turn<'a> {
+        Turn { now: self.now(), uptime: self.uptime(), seed: self.next_seed(), view }
+    }
+
+    /// Who leads, as far as the view has read.
+    pub fn leadership(&self) -> watch::Receiver<Leadership> {
+        self.leadership.subscribe()
+    }
+
+    /// Returns once the view follows the store no longer: nothing that is read afterwards can be trusted to be new.
+    pub async fn ended(&self) -> StoreError {
+        let mut ended = self.ended.subscribe();
+        let error = ended.wait_for(Option::is_some).await.ok().and_then(|error| error.clone());
+        error.unwrap_or(StoreError::Closed)
     }
 
     /// A number that no earlier call returned, and that nobody can guess from earlier ones.
@@ -125,14 +179,14 @@ impl Cluster {
         let floor = state.history.floor();
         state
             .history
-            .feed(after, self.live.subscribe())
+            .feed(after, state.live.subscribe())
             .ok_or_else(|| Box::new(Status::expired(format!("too old resource version: {after} ({floor})"))))
     }
 
     /// Reads the view and starts a feed at exactly that revision.
     pub fn watch_snapshot<R>(&self, read: impl FnOnce(&View) -> R) -> (R, Feed) {
         let state = self.state.read();
-        let feed = state.history.feed(state.view.revision(), self.live.subscribe());
+        let feed = state.history.feed(state.view.revision(), state.live.subscribe());
         (read(&state.view), feed.expect("the view is never behind the history"))
     }
 
@@ -146,12 +200,32 @@ impl Cluster {
         }
     }
 
+    /// Waits until the view shows everything that was acknowledged before this call, by whatever server. 503 when
+    /// the store cannot confirm what the newest is.
+    pub async fn confirmed(&self) -> Result<(), Box<Status>> {
+        if !self.store.shared() {
+            return Ok(());
+        }
+        let newest = timeout(COMMIT_WAIT, self.store.latest()).await;
+        let newest = newest.map_err(|_| Box::new(slow("confirm the newest revision")))?;
+        self.wait_for(newest.map_err(|error| Box::new(store_status(&error)))?).await
+    }
+
     /// Decides a write, commits it and answers once the view shows it. A commit that somebody else beat is
     /// decided anew; what then conflicts for the client is the registry's word.
     pub async fn execute(&self, request: Request) -> Result<Reply, Box<Status>> {
+        self.carry_out(request, None).await
+    }
+
+    /// As `execute`, for what only the leader may do: 409 `LeadershipLost` once another has taken over.
+    pub async fn execute_as_leader(&self, request: Request, epoch: Epoch) -> Result<Reply, Box<Status>> {
+        self.carry_out(request, Some(epoch)).await
+    }
+
+    async fn carry_out(&self, request: Request, epoch: Option<Epoch>) -> Result<Reply, Box<Status>> {
         for _ in 0..COMMIT_ATTEMPTS {
             let decision = {
-                let context = Context { now: Timestamp::now(), seed: self.next_seed(), settings: &self.settings };
+                let context = Context { now: self.now(), seed: self.next_seed(), settings: &self.settings };
                 decide(&self.state.read().view, &request, &context)
             };
             let (writes, guards, mut reply) = match decision {
@@ -164,12 +238,16 @@ impl Cluster {
                     (writes, guards, Reply { code, body: reply, warnings })
                 }
             };
-            match self.store.commit(transaction(&writes, &guards)).await {
+            let committed = timeout(COMMIT_WAIT, self.store.commit(transaction(&writes, &guards, epoch))).await;
+            match committed.map_err(|_| Box::new(slow("commit")))? {
                 Ok(Commit::Done(at)) => {
                     Metrics::count(&self.metrics.commits);
                     self.wait_for(at).await?;
                     stamp(&mut reply.body, at);
                     return Ok(reply);
+                }
+                Ok(Commit::Conflict { key, .. }) if Epoch::is_fence(&key) => {
+                    return Err(Box::new(Status::new(409, "LeadershipLost", "another server has taken the lead")));
                 }
                 Ok(Commit::Conflict { revision, .. }) => {
                     Metrics::count(&self.metrics.conflicts);
@@ -181,60 +259,29 @@ impl Cluster {
         Err(Box::new(conflict_after_all(&request)))
     }
 
-    fn apply(&self, batch: &Batch) {
-        let parsed: Vec<_> = batch.changes.iter().filter_map(|change| parse(change, batch.revision)).collect();
-        let mut state = self.state.write();
-        for (key, object) in parsed {
-            if let Some(change) = state.view.apply(key, object, batch.revision) {
-                Metrics::count(&self.metrics.changes);
-                let change = Arc::new(change);
-                state.history.push(change.clone());
-                // Nobody listening is fine.
-                let _ = self.live.send(change);
-            }
-        }
-        state.view.advance(batch.revision);
-        drop(state);
-        self.reached.send_replace(batch.revision);
+    pub(crate) fn state(&self) -> &RwLock<State> {
+        &self.state
+    }
+
+    /// The view and the leadership have been brought to `revision`.
+    pub(crate) fn has_reached(&self, revision: u64) {
+        self.reached.send_replace(revision);
+    }
+
+    pub(crate) fn note_leadership(&self, note: impl FnOnce(&mut Leadership) -> bool) {
+        self.leadership.send_if_modified(note);
+    }
+
+    pub(crate) fn end(&self, error: StoreError) {
+        self.ended.send_replace(Some(error));
     }
 }
 
-/// Kinds by group and plural: the table's, and those that the registry keeps for itself.
-fn find_kind(group: &str, plural: &str) -> Option<KindRef> {
-    gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural)
-}
-
-fn parse(change: &KeyChange, revision: u64) -> Option<(ObjectKey, Option<Arc<Object>>)> {
-    let key = keys::decode(&change.key, find_kind)?;
-    let Some(value) = &change.value else { return Some((key, None)) };
-    match Object::parse(key.kind, value, revision) {
-        Ok(object) => Some((key, Some(Arc::new(object)))),
-        Err(error) => {
-            tracing::error!(%key, %error, "a committed object cannot be read");
-            None
-        }
-    }
-}
-
-async fn follow_store(cluster: std::sync::Weak<Cluster>, mut follow: gantry_store::Watch) {
-    loop {
-        match follow.next().await {
-            Ok(batch) => {
-                let Some(cluster) = cluster.upgrade() else { return };
-                cluster.apply(&batch);
-            }
-            Err(error) => {
-                tracing::error!(%error, "the view no longer follows the store");
-                return;
-            }
-        }
-    }
-}
-
-fn transaction(writes: &[Write], guards: &[(ObjectKey, u64)]) -> Txn {
+fn transaction(writes: &[Write], guards: &[(ObjectKey, u64)], epoch: Option<Epoch>) -> Txn {
     let compare = writes.iter().map(|w| (&w.key, w.expect)).chain(guards.iter().map(|(key, at)| (key, *at)));
+    let compare = compare.map(|(key, at)| (keys::encode(key), at));
     Txn {
-        compare: compare.map(|(key, at)| (keys::encode(key), at)).collect(),
+        compare: epoch.map(Epoch::fence).into_iter().chain(compare).collect(),
         writes: writes.iter().map(|w| (keys::encode(&w.key), w.json.clone())).collect(),
         durable: writes.iter().any(|w| !may_be_lost(w.key.kind)),
     }
@@ -255,8 +302,15 @@ fn stamp(body: &mut Value, revision: u64) {
 fn store_status(error: &StoreError) -> Status {
     match error {
         StoreError::Full { .. } => Status::new(507, "InsufficientStorage", error.to_string()),
+        StoreError::Unavailable { .. } => Status::new(503, "ServiceUnavailable", error.to_string()),
+        StoreError::Unknown { .. } => Status::new(504, "Timeout", error.to_string()),
         _ => Status::internal(error),
     }
+}
+
+fn slow(what: &str) -> Status {
+    let seconds = COMMIT_WAIT.as_secs();
+    Status::new(504, "Timeout", format!("{what}: the store did not answer within {seconds} s; it may still happen"))
 }
 
 fn conflict_after_all(request: &Request) -> Status {

@@ -2,16 +2,15 @@
 
 use std::sync::Weak;
 
-use gantry_store::Store;
-
+use crate::Cluster;
 use crate::limits::{COMPACT_EVERY, COMPACT_PAUSE};
 
 /// Runs until the store is gone. A step that fails is tried again at the next interval.
-pub(crate) async fn keep_compacting(store: Weak<dyn Store>) {
-    let Some(mut horizon) = store.upgrade().map(|s| s.revision()) else { return };
+pub(crate) async fn keep_compacting(cluster: Weak<Cluster>) {
+    let Some(mut horizon) = cluster.upgrade().map(|c| c.store().revision()) else { return };
     loop {
         tokio::time::sleep(COMPACT_EVERY).await;
-        let Some(store) = store.upgrade() else { return };
+        let Some(store) = cluster.upgrade().map(|c| c.store().clone()) else { return };
         loop {
             match store.compact(horizon).await {
                 Ok(true) => tokio::time::sleep(COMPACT_PAUSE).await,

@@ -4,8 +4,10 @@ use bytes::Bytes;
 use gantry_kinds::KindRef;
 use gantry_view::ObjectKey;
 
+/// Prefix of all keys.
+pub(crate) const EVERYTHING: &[u8] = b"/";
 /// Prefix of all objects.
-pub(crate) const PREFIX: &[u8] = b"/registry/";
+const PREFIX: &[u8] = b"/registry/";
 
 /// The store's key for an object. Namespace and name never hold a slash, so the parts can be told apart.
 pub(crate) fn encode(key: &ObjectKey) -> Bytes {

@@ -5,13 +5,18 @@
 //! store has acknowledged and the view has reached that revision, so everyone reads his own writes; a feed starts
 //! at exactly the revision its reader has seen and either yields every change after it or says that it lagged.
 
+mod clock;
 mod cluster;
 mod compact;
+mod election;
 mod feed;
+mod follow;
 mod keys;
 pub mod limits;
 mod metrics;
 
-pub use cluster::{Cluster, OpenError, Reply};
+pub use clock::{Clock, SystemClock};
+pub use cluster::{Cluster, OpenError, Reply, Setup};
+pub use election::{Epoch, Leadership};
 pub use feed::{Feed, Lagged, WatchFrom};
 pub use metrics::Metrics;

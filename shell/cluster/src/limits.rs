@@ -14,3 +14,13 @@ pub const VIEW_WAIT: Duration = Duration::from_secs(30);
 pub const COMPACT_EVERY: Duration = Duration::from_secs(300);
 /// Pause between two bounded steps of one compaction, so that writers are not held up.
 pub const COMPACT_PAUSE: Duration = Duration::from_millis(20);
+/// How long a write, or a question for the newest revision, waits for the store.
+pub const COMMIT_WAIT: Duration = Duration::from_secs(15);
+/// Pause after an attempt to read the whole store anew has failed.
+pub const REREAD_PAUSE: Duration = Duration::from_secs(1);
+/// How often a leader gives a sign of life.
+pub const LEADER_RENEW: Duration = Duration::from_secs(1);
+/// How long a leader may be silent before another takes over, and goes on without having been confirmed.
+pub const LEADER_TERM: Duration = Duration::from_secs(5);
+/// Pause after an attempt to take the lead has failed.
+pub const LEADER_RETRY: Duration = Duration::from_millis(500);

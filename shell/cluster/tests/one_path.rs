@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, Reply, WatchFrom};
+use gantry_cluster::{Cluster, Reply, Setup, WatchFrom};
 use gantry_kinds::{CONFIG_MAP, NAMESPACE, SERVICE, Status};
 use gantry_registry::{Body, DeleteOptions, Operation, Options, PatchKind, Request, Settings, Target, User, bootstrap};
 use gantry_store::{MemoryStore, Store};
@@ -26,7 +26,7 @@ async fn create(cluster: &Cluster, name: &str) -> Result<Reply, Box<Status>> {
 }
 
 async fn open(store: Arc<dyn Store>, seed: u64) -> Arc<Cluster> {
-    let cluster = Cluster::open(store, Settings::default(), seed).await.expect("an open cluster");
+    let cluster = Cluster::open(store, Setup::new(Settings::default(), seed)).await.expect("an open cluster");
     let first = bootstrap::requests(&cluster.view(), cluster.settings());
     for request in first.into_iter().filter(|r| *r.target.kind == NAMESPACE) {
         cluster.execute(request).await.expect("a first namespace");

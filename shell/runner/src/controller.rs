@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, Feed};
+use gantry_cluster::{Cluster, Epoch, Feed};
 use gantry_controllers::{Controller, QueueKey};
 use gantry_kinds::Status;
-use gantry_view::{Change, Intent, Outcome, Turn};
-use jiff::Timestamp;
-use tokio::sync::watch;
+use gantry_view::{Change, Intent, Outcome};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
@@ -36,9 +34,9 @@ struct Loop {
     work: BTreeMap<Id, Work>,
 }
 
-/// Runs `controller` until `stop` turns true.
-pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>, mut stop: watch::Receiver<bool>) {
-    let actor = Arc::new(Actor::service_account(controller.name(), controller.component()));
+/// Runs `controller` for as long as it is polled; every write carries `epoch`.
+pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>, epoch: Epoch) {
+    let actor = Arc::new(Actor::service_account(controller.name(), controller.component(), epoch));
     let mut state =
         Loop { cluster, controller, actor, queue: Queue::new(), running: JoinSet::new(), work: BTreeMap::new() };
     let mut feed = state.start();
@@ -46,6 +44,7 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>
         state.turn();
         let wake = state.queue.next_due();
         tokio::select! {
+            biased;
             change = feed.next() => match change {
                 Ok(change) => state.observe(&change, &mut feed),
                 // Too far behind: look at everything.
@@ -53,7 +52,6 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>
             },
             Some(finished) = state.running.join_next_with_id() => state.finish(finished),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() && state.may_run() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
         }
     }
 }
@@ -103,7 +101,7 @@ impl Loop {
     fn reconcile(&mut self, key: &QueueKey) -> Option<Outcome> {
         let cluster = self.cluster.clone();
         let view = cluster.view();
-        let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+        let turn = cluster.turn(&view);
         let controller = &mut self.controller;
         let outcome = catch_unwind(AssertUnwindSafe(|| controller.reconcile(key, turn)));
         if outcome.is_err() {
@@ -155,7 +153,7 @@ impl Loop {
     fn refused(&mut self, key: &QueueKey, intent: &Intent, status: &Status) -> Vec<Intent> {
         let cluster = self.cluster.clone();
         let view = cluster.view();
-        let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+        let turn = cluster.turn(&view);
         self.controller.refused(key, intent, status, turn).intents
     }
 }

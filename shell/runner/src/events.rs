@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use gantry_cluster::Cluster;
+use gantry_cluster::{Cluster, Epoch};
 use gantry_kinds::EVENT;
 use gantry_registry::{Body, Operation, Options, PatchKind, Request, Target, User};
 use gantry_view::ObjectKey;
@@ -32,12 +32,13 @@ struct Memory {
 /// The events of one component.
 pub(crate) struct Recorder {
     component: &'static str,
+    epoch: Epoch,
     memory: Mutex<Memory>,
 }
 
 impl Recorder {
-    pub(crate) fn new(component: &'static str) -> Self {
-        Recorder { component, memory: Mutex::default() }
+    pub(crate) fn new(component: &'static str, epoch: Epoch) -> Self {
+        Recorder { component, epoch, memory: Mutex::default() }
     }
 
     /// Says what happened to `about`. An event that cannot be written is dropped with a line in the log, as events
@@ -51,7 +52,7 @@ impl Recorder {
         reason: &'static str,
         message: &str,
     ) {
-        let now = Timestamp::now();
+        let now = cluster.now();
         let message = cut(message);
         let (uid, revision) =
             cluster.view().at(about).map(|o| (o.uid().to_owned(), o.header.revision)).unwrap_or_default();
@@ -73,7 +74,7 @@ impl Recorder {
         };
         let options = Options { field_manager: self.component.to_owned(), ..Options::default() };
         let request = Request { user: user.clone(), target, operation, options };
-        if let Err(status) = cluster.execute(request).await {
+        if let Err(status) = cluster.execute_as_leader(request, self.epoch).await {
             tracing::debug!(%about, reason, %status, "an event was not written");
         }
     }

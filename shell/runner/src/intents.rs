@@ -1,6 +1,6 @@
 //! Carries out intents: each becomes a registry request of the controller's own user.
 
-use gantry_cluster::{Cluster, Reply};
+use gantry_cluster::{Cluster, Epoch, Reply};
 use gantry_kinds::Status;
 use gantry_registry::{Body, DeleteOptions, Operation, Options, PatchKind, Request, Target, User};
 use gantry_view::{Intent, ObjectKey};
@@ -12,25 +12,26 @@ pub(crate) struct Actor {
     user: User,
     /// Component of its events, and its field manager.
     component: &'static str,
+    epoch: Epoch,
     recorder: Recorder,
 }
 
 impl Actor {
     /// The service account of that name in kube-system.
-    pub(crate) fn service_account(name: &'static str, component: &'static str) -> Self {
+    pub(crate) fn service_account(name: &'static str, component: &'static str, epoch: Epoch) -> Self {
         let groups = ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"];
-        Self::new(format!("system:serviceaccount:kube-system:{name}"), &groups, component)
+        Self::new(format!("system:serviceaccount:kube-system:{name}"), &groups, component, epoch)
     }
 
     /// The scheduler, a user of its own.
-    pub(crate) fn scheduler() -> Self {
-        Self::new("system:kube-scheduler".to_owned(), &["system:authenticated"], "default-scheduler")
+    pub(crate) fn scheduler(epoch: Epoch) -> Self {
+        Self::new("system:kube-scheduler".to_owned(), &["system:authenticated"], "default-scheduler", epoch)
     }
 
-    fn new(name: String, groups: &[&str], component: &'static str) -> Self {
+    fn new(name: String, groups: &[&str], component: &'static str, epoch: Epoch) -> Self {
         let groups = groups.iter().map(ToString::to_string).collect();
         let user = User { name, groups, ..User::default() };
-        Actor { user, component, recorder: Recorder::new(component) }
+        Actor { user, component, epoch, recorder: Recorder::new(component, epoch) }
     }
 
     /// Carries out one intent. What an intent wanted gone and is gone already is no failure.
@@ -70,7 +71,8 @@ impl Actor {
             Intent::Event { .. } => return Err(Box::new(Status::internal("an event is recorded, not executed"))),
         };
         let options = Options { field_manager: self.component.to_owned(), ..Options::default() };
-        cluster.execute(Request { user: self.user.clone(), target, operation, options }).await
+        let request = Request { user: self.user.clone(), target, operation, options };
+        cluster.execute_as_leader(request, self.epoch).await
     }
 }
 

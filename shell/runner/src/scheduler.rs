@@ -5,20 +5,18 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use gantry_cluster::{Cluster, Feed};
+use gantry_cluster::{Cluster, Epoch, Feed};
 use gantry_scheduler::Scheduler;
-use gantry_view::{Intent, ObjectKey, Outcome, Turn};
-use jiff::Timestamp;
-use tokio::sync::watch;
+use gantry_view::{Intent, ObjectKey, Outcome};
 use tokio::time::{Instant, sleep_until};
 
 use crate::intents::Actor;
 use crate::limits::BINDS_IN_FLIGHT;
 
-/// Runs the scheduler until `stop` turns true. A turn's intents are all carried out before the next turn, so each
+/// Runs the scheduler for as long as it is polled; every write carries `epoch`. A turn's intents are all carried out before the next turn, so each
 /// turn sees what the last one did.
-pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, mut stop: watch::Receiver<bool>) {
-    let actor = Arc::new(Actor::scheduler());
+pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, epoch: Epoch) {
+    let actor = Arc::new(Actor::scheduler(epoch));
     let mut feed = restart(&cluster, &mut scheduler);
     loop {
         let outcome = turn(&cluster, &mut scheduler);
@@ -30,12 +28,12 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, mut s
             continue;
         }
         tokio::select! {
+            biased;
             change = feed.next() => match change {
                 Ok(change) => scheduler.observe(&change),
                 Err(_) => feed = restart(&cluster, &mut scheduler),
             },
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
-            _ = stop.wait_for(|stop| *stop) => return,
         }
         if !drain(&mut feed, &mut scheduler) {
             feed = restart(&cluster, &mut scheduler);
@@ -60,7 +58,7 @@ fn drain(feed: &mut Feed, scheduler: &mut Scheduler) -> bool {
 
 fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
     let view = cluster.view();
-    let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+    let turn = cluster.turn(&view);
     match catch_unwind(AssertUnwindSafe(|| scheduler.turn(turn))) {
         Ok(outcome) => outcome,
         Err(_) => {
@@ -74,7 +72,7 @@ fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
 /// Tells the scheduler which of its placements did not come to be.
 fn take_back(cluster: &Cluster, scheduler: &mut Scheduler, refused: &[ObjectKey]) {
     let view = cluster.view();
-    let turn = Turn { now: Timestamp::now(), seed: cluster.next_seed(), view: &view };
+    let turn = cluster.turn(&view);
     refused.iter().for_each(|pod| scheduler.refused(pod, turn));
 }
 

@@ -23,8 +23,8 @@ use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::limits::{LIVE_COMMITS, QUEUE_TXNS, TXN_BYTES};
-use crate::watch::{Log, Watch};
-use crate::{Batch, Commit, Range, Store, StoreError, Txn};
+use crate::watch::{LocalWatch, Log};
+use crate::{Batch, Commit, Range, Stats, Store, StoreError, Txn, Watch};
 use engine::Engine;
 use writer::{Command, Writer};
 
@@ -92,6 +92,18 @@ impl Store for EmbeddedStore {
         self.inner.engine.published()
     }
 
+    async fn latest(&self) -> Result<u64, StoreError> {
+        Ok(self.revision())
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
+    }
+
     fn compacted(&self) -> u64 {
         self.inner.engine.compacted()
     }
@@ -116,7 +128,7 @@ impl Store for EmbeddedStore {
         if from < compacted {
             return Err(StoreError::Compacted { requested: from, compacted });
         }
-        Ok(Watch::new(from, live, self.inner.engine.clone()))
+        Ok(Watch::new(LocalWatch::new(from, live, self.inner.engine.clone())))
     }
 
     async fn compact(&self, revision: u64) -> Result<bool, StoreError> {

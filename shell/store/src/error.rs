@@ -43,6 +43,22 @@ pub enum StoreError {
         /// The earlier failure.
         cause: String,
     },
+    /// The store cannot be reached; nothing was changed.
+    #[error("{operation}: the store cannot be reached: {cause}")]
+    Unavailable {
+        /// What was being done.
+        operation: &'static str,
+        /// Why it cannot be reached.
+        cause: String,
+    },
+    /// The store was lost while it worked: the change may have happened, or may still happen, or not.
+    #[error("{operation}: no answer came from the store, so it is unknown whether it happened: {cause}")]
+    Unknown {
+        /// What was being done.
+        operation: &'static str,
+        /// How the answer was lost.
+        cause: String,
+    },
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

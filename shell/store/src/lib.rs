@@ -20,7 +20,7 @@ use bytes::Bytes;
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use memory::MemoryStore;
-pub use watch::Watch;
+pub use watch::{Follow, Watch};
 
 /// What a caller wants changed, all or nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -87,11 +87,37 @@ pub struct Batch {
     pub changes: Vec<KeyChange>,
 }
 
+/// Sizes and counters of a store; what a back end cannot know is 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Bytes that the store takes on disk.
+    pub size_bytes: u64,
+    /// Bytes of the keys and values that are readable now.
+    pub live_bytes: u64,
+    /// Keys that are readable now.
+    pub keys: u64,
+    /// Commits since the start.
+    pub commits: u64,
+    /// Waits for the disk since the start.
+    pub syncs: u64,
+    /// Time spent waiting for the disk since the start, in nanoseconds.
+    pub sync_nanos: u64,
+    /// Failed attempts to compact since the start.
+    pub compaction_failures: u64,
+}
+
 /// A store of bytes with revisions.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// The revision of the last visible commit.
+    /// The revision of the last commit that this handle knows of.
     fn revision(&self) -> u64;
+    /// The newest revision, confirmed by whoever decides on commits after this was called: whoever has seen this
+    /// revision has seen everything that was acknowledged before the call.
+    async fn latest(&self) -> Result<u64, StoreError>;
+    /// Whether other processes may commit to the same data.
+    fn shared(&self) -> bool;
+    /// Sizes and counters.
+    fn stats(&self) -> Stats;
     /// The revision up to which the log was compacted.
     fn compacted(&self) -> u64;
     /// All entries whose key starts with the prefix.

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use tokio::sync::broadcast;
 
 use crate::limits::{COMPACT_RECORDS, LIVE_COMMITS, TXN_BYTES};
-use crate::watch::{Log, Watch};
-use crate::{Batch, Commit, Entry, KeyChange, Range, Store, StoreError, Txn};
+use crate::watch::{LocalWatch, Log};
+use crate::{Batch, Commit, Entry, KeyChange, Range, Stats, Store, StoreError, Txn, Watch};
 
 /// Keys, values and the log in memory; everything is gone with the last handle.
 #[derive(Clone)]
@@ -86,6 +86,25 @@ impl Store for MemoryStore {
         self.shared.state.lock().revision
     }
 
+    async fn latest(&self) -> Result<u64, StoreError> {
+        Ok(self.revision())
+    }
+
+    fn shared(&self) -> bool {
+        false
+    }
+
+    fn stats(&self) -> Stats {
+        let state = self.shared.state.lock();
+        let live = state.data.iter().map(|(key, (_, value))| (key.len() + value.len()) as u64);
+        Stats {
+            live_bytes: live.sum(),
+            keys: state.data.len() as u64,
+            commits: state.revision,
+            ..Stats::default()
+        }
+    }
+
     fn compacted(&self) -> u64 {
         self.shared.state.lock().compacted
     }
@@ -122,7 +141,7 @@ impl Store for MemoryStore {
         if from < state.compacted {
             return Err(StoreError::Compacted { requested: from, compacted: state.compacted });
         }
-        Ok(Watch::new(from, self.live.subscribe(), self.shared.clone()))
+        Ok(Watch::new(LocalWatch::new(from, self.live.subscribe(), self.shared.clone())))
     }
 
     async fn compact(&self, revision: u64) -> Result<bool, StoreError> {

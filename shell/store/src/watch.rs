@@ -1,7 +1,8 @@
 //! One reader's place in the log of commits.
 //!
-//! A watch reads the log until it has caught up and then follows what is published; when it falls behind what is
-//! kept in memory it reads the log again from where it is, so it misses nothing and sees nothing twice.
+//! How a reader follows is its back end's matter. Where the log is in this process, it reads the log until it has
+//! caught up and then follows what is published; when it falls behind what is kept in memory it reads the log again
+//! from where it is, so it misses nothing and sees nothing twice.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,8 +21,33 @@ pub(crate) trait Log: Send + Sync {
     async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError>;
 }
 
+/// What a back end does to follow its commits.
+#[async_trait]
+pub trait Follow: Send {
+    /// The next commit; waits for it. Must lose nothing when the future is dropped. A batch without changes says
+    /// that nothing happened up to its revision. Errors as `Watch::next` has them.
+    async fn next(&mut self) -> Result<Arc<Batch>, StoreError>;
+}
+
 /// A stream of commits in revision order.
-pub struct Watch {
+pub struct Watch(Box<dyn Follow>);
+
+impl Watch {
+    /// A watch that follows in the way of a back end.
+    pub fn new(follow: impl Follow + 'static) -> Self {
+        Watch(Box::new(follow))
+    }
+
+    /// The next commit; waits for it. A batch without changes says that nothing happened up to its revision.
+    /// Nothing is lost when the future is dropped. Errors: `Compacted` when the log was cut beyond this reader's
+    /// place, `Closed` when the store has ended.
+    pub async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
+        self.0.next().await
+    }
+}
+
+/// A place in a log of this process.
+pub(crate) struct LocalWatch {
     position: u64,
     behind: bool,
     page: VecDeque<Arc<Batch>>,
@@ -29,15 +55,16 @@ pub struct Watch {
     log: Box<dyn Log>,
 }
 
-impl Watch {
+impl LocalWatch {
     /// `live` must have been subscribed before anything after `from` could be missed in `log`.
     pub(crate) fn new(from: u64, live: broadcast::Receiver<Arc<Batch>>, log: impl Log + 'static) -> Self {
-        Watch { position: from, behind: true, page: VecDeque::new(), live, log: Box::new(log) }
+        LocalWatch { position: from, behind: true, page: VecDeque::new(), live, log: Box::new(log) }
     }
+}
 
-    /// The next commit; waits for it. Nothing is lost when the future is dropped. Errors: `Compacted` when the log
-    /// was cut beyond this reader's place, `Closed` when the store has ended.
-    pub async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
+#[async_trait]
+impl Follow for LocalWatch {
+    async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
         loop {
             if let Some(commit) = self.page.pop_front() {
                 self.position = commit.revision;

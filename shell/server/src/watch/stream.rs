@@ -212,6 +212,7 @@ async fn next_change(held: &mut Option<Arc<Change>>, feed: &mut Feed) -> Result<
 mod tests {
     use gantry_kinds::NAMESPACE;
     use gantry_registry::{Settings, bootstrap};
+    use gantry_cluster::Setup;
     use gantry_store::memory::MemoryStore;
     use serde_json::Value;
 
@@ -222,7 +223,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bookmark_comes_after_everything_that_it_covers() {
-        let cluster = Cluster::open(Arc::new(MemoryStore::new()), Settings::default(), 5).await.unwrap();
+        let cluster = Cluster::open(Arc::new(MemoryStore::new()), Setup::new(Settings::default(), 5)).await.unwrap();
         let ((), feed) = cluster.watch_snapshot(|_| ());
         let requests = bootstrap::requests(&cluster.view(), &Settings::default());
         for request in requests {

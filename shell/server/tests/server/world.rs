@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use gantry_cluster::Cluster;
+use gantry_cluster::{Cluster, Setup};
 use gantry_registry::{Settings, bootstrap};
 use gantry_server::{Config, Server, Tls, Version};
 use gantry_store::memory::MemoryStore;
@@ -61,7 +61,7 @@ impl World {
         let authority = Authority::new();
         let settings = Settings::default();
         let seed = SEED.fetch_add(1 << 32, Ordering::Relaxed);
-        let cluster = Cluster::open(Arc::new(MemoryStore::new()), settings.clone(), seed).await.unwrap();
+        let cluster = Cluster::open(Arc::new(MemoryStore::new()), Setup::new(settings.clone(), seed)).await.unwrap();
         let requests = bootstrap::requests(&cluster.view(), &settings);
         for request in requests {
             cluster.execute(request).await.unwrap();

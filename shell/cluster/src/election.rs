@@ -1,0 +1,157 @@
+//! Which of several servers acts: controllers and the scheduler run on one of them only.
+//!
+//! Two keys outside the objects: `EPOCH` is written once by each new leader, and its revision is the leader's epoch,
+//! compared by every write of his; `ALIVE` is renewed by him. A server that has not seen `ALIVE` move for the term
+//! takes over, comparing both keys, so that one whose own watch is late deposes nobody. Time is measured by waiting,
+//! never by a clock that can be set.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use gantry_store::{Commit, KeyChange, StoreError, Txn};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::Cluster;
+use crate::limits::{LEADER_RENEW, LEADER_RETRY, LEADER_TERM};
+
+/// Prefix of everything that is not an object.
+const EPOCH: &[u8] = b"/gantry/leader/epoch";
+const ALIVE: &[u8] = b"/gantry/leader/alive";
+
+/// The term of one leader; a write that carries it happens only while nobody has taken over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Epoch(u64);
+
+impl Epoch {
+    /// What a write of this leader compares.
+    pub(crate) fn fence(self) -> (Bytes, u64) {
+        (Bytes::from_static(EPOCH), self.0)
+    }
+
+    /// Whether this key is the one that fences.
+    pub(crate) fn is_fence(key: &[u8]) -> bool {
+        key == EPOCH
+    }
+
+    /// The revision at which the leader took over.
+    pub fn revision(self) -> u64 {
+        self.0
+    }
+}
+
+/// What the store says about the leader, as far as the view has read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leadership {
+    /// Revision of the last take-over; 0 before the first.
+    pub epoch: u64,
+    /// Revision of the leader's last sign of life; 0 when he resigned.
+    pub alive: u64,
+    /// Who took over last.
+    pub identity: String,
+}
+
+impl Leadership {
+    /// Takes note of a key; true when it is one of ours.
+    pub(crate) fn note(&mut self, change: &KeyChange, revision: u64) -> bool {
+        match &change.key[..] {
+            EPOCH => {
+                self.epoch = if change.value.is_some() { revision } else { 0 };
+                self.identity = change.value.as_ref().map_or(String::new(), text);
+            }
+            ALIVE => self.alive = if change.value.is_some() { revision } else { 0 },
+            _ => return false,
+        }
+        true
+    }
+}
+
+fn text(value: &Bytes) -> String {
+    String::from_utf8_lossy(value).into_owned()
+}
+
+impl Cluster {
+    /// Waits until this server leads.
+    pub async fn campaign(self: &Arc<Self>) -> Epoch {
+        let mut leadership = self.leadership();
+        loop {
+            let seen = leadership.borrow_and_update().clone();
+            // Nobody else can be there, or the last leader has said that he goes.
+            let vacant = !self.store().shared() || seen.alive == 0;
+            if !vacant && moves_within(&mut leadership, &seen, LEADER_TERM).await {
+                continue;
+            }
+            match self.take_over(&seen).await {
+                Ok(Commit::Done(epoch)) => {
+                    tracing::info!(epoch, identity = self.identity(), "this server leads");
+                    return Epoch(epoch);
+                }
+                Ok(Commit::Conflict { revision, .. }) => {
+                    // Somebody moved and this server has not read it yet.
+                    let _ = self.wait_for(revision).await;
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the leadership could not be taken");
+                    sleep(LEADER_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Renews the leadership and returns once it is lost: taken by another, or not confirmed for a term.
+    pub async fn lead(self: &Arc<Self>, epoch: Epoch) {
+        let mut leadership = self.leadership();
+        let renew = async {
+            let mut confirmed = Instant::now();
+            while confirmed.elapsed() < LEADER_TERM {
+                sleep(LEADER_RENEW).await;
+                match timeout(LEADER_TERM, self.say_alive(epoch, true)).await {
+                    Ok(Ok(Commit::Done(_))) => confirmed = Instant::now(),
+                    Ok(Ok(Commit::Conflict { .. })) => return,
+                    Ok(Err(error)) => tracing::warn!(%error, "the leadership could not be renewed"),
+                    Err(_) => return,
+                }
+            }
+        };
+        let taken = leadership.wait_for(|now| now.epoch > epoch.0);
+        if self.store().shared() {
+            tokio::select! { biased; _ = taken => {}, () = renew => {} }
+        } else {
+            let _ = taken.await;
+        }
+        tracing::warn!(epoch = epoch.0, "this server no longer leads");
+    }
+
+    /// Lets another server take over at once.
+    pub async fn resign(&self, epoch: Epoch) {
+        if let Err(error) = self.say_alive(epoch, false).await {
+            tracing::debug!(%error, "the leadership could not be given up; it ends by itself");
+        }
+    }
+
+    async fn take_over(&self, seen: &Leadership) -> Result<Commit, StoreError> {
+        let (epoch, alive) = (Bytes::from_static(EPOCH), Bytes::from_static(ALIVE));
+        let identity = Bytes::from(self.identity().to_owned());
+        let txn = Txn {
+            compare: vec![(epoch.clone(), seen.epoch), (alive.clone(), seen.alive)],
+            writes: vec![(epoch, Some(identity.clone())), (alive, Some(identity))],
+            durable: true,
+        };
+        self.store().commit(txn).await
+    }
+
+    async fn say_alive(&self, epoch: Epoch, alive: bool) -> Result<Commit, StoreError> {
+        let value = alive.then(|| Bytes::from(self.identity().to_owned()));
+        let writes = vec![(Bytes::from_static(ALIVE), value)];
+        self.store().commit(Txn { compare: vec![epoch.fence()], writes, durable: false }).await
+    }
+}
+
+/// Whether the leader gives a sign of life, or another takes over, within `term`.
+async fn moves_within(
+    leadership: &mut tokio::sync::watch::Receiver<Leadership>,
+    seen: &Leadership,
+    term: Duration,
+) -> bool {
+    matches!(timeout(term, leadership.wait_for(|now| now != seen)).await, Ok(Ok(_)))
+}

@@ -1,0 +1,142 @@
+//! How the view follows the store: read once, then every commit in order; read anew when the store's log was cut.
+
+use std::sync::{Arc, Weak};
+
+use bytes::Bytes;
+use gantry_kinds::KindRef;
+use gantry_store::{Batch, Entry, KeyChange, Store, StoreError, Watch};
+use gantry_view::{Change, Object, ObjectKey, View};
+use tokio::sync::broadcast;
+use tokio::time::sleep;
+
+use crate::cluster::{Cluster, OpenError};
+use crate::election::Leadership;
+use crate::feed::History;
+use crate::keys;
+use crate::limits::{FEED_CHANGES, REREAD_PAUSE};
+use crate::metrics::Metrics;
+
+/// What readers see, and what they are told of it.
+pub(crate) struct State {
+    pub(crate) view: View,
+    pub(crate) history: History,
+    pub(crate) live: broadcast::Sender<Arc<Change>>,
+}
+
+/// Reads everything at one revision.
+pub(crate) async fn read(store: &dyn Store) -> Result<(State, Leadership), OpenError> {
+    let range = store.range(Bytes::from_static(keys::EVERYTHING)).await.map_err(OpenError::Read)?;
+    let mut view = View::new();
+    let mut leadership = Leadership::default();
+    for entry in range.entries {
+        let Some(key) = keys::decode(&entry.key, find_kind) else {
+            let change = KeyChange { key: entry.key, value: Some(entry.value) };
+            leadership.note(&change, entry.revision);
+            continue;
+        };
+        let object = read_object(key.kind, &entry)?;
+        view.apply(key, Some(Arc::new(object)), entry.revision);
+    }
+    view.advance(range.revision);
+    let (history, live) = (History::starting_at(range.revision), broadcast::channel(FEED_CHANGES).0);
+    Ok((State { view, history, live }, leadership))
+}
+
+fn read_object(kind: KindRef, entry: &Entry) -> Result<Object, OpenError> {
+    Object::parse(kind, &entry.value, entry.revision).map_err(|e| OpenError::Malformed {
+        key: String::from_utf8_lossy(&entry.key).into_owned(),
+        why: e.to_string(),
+    })
+}
+
+/// Kinds by group and plural: the table's, and those that the registry keeps for itself.
+fn find_kind(group: &str, plural: &str) -> Option<KindRef> {
+    gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural)
+}
+
+/// Applies commit after commit, until the cluster is gone or the store has ended.
+pub(crate) async fn follow(cluster: Weak<Cluster>, mut watch: Watch) {
+    loop {
+        match watch.next().await {
+            Ok(batch) => {
+                let Some(cluster) = cluster.upgrade() else { return };
+                cluster.apply(&batch);
+            }
+            Err(StoreError::Compacted { requested, compacted }) => {
+                tracing::warn!(requested, compacted, "the view fell behind the store's log; it is read anew");
+                match reread(&cluster).await {
+                    Some(anew) => watch = anew,
+                    None => return,
+                }
+            }
+            Err(error) => {
+                tracing::error!(%error, "the view no longer follows the store");
+                if let Some(cluster) = cluster.upgrade() {
+                    cluster.end(error);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Replaces the view by what the store holds now, and ends all feeds: what happened in between is not known.
+async fn reread(cluster: &Weak<Cluster>) -> Option<Watch> {
+    loop {
+        let cluster = cluster.upgrade()?;
+        let result = match read(&**cluster.store()).await {
+            Ok((state, leadership)) => {
+                let revision = state.view.revision();
+                let watch = cluster.store().watch(revision);
+                *cluster.state().write() = state;
+                cluster.note_leadership(|now| {
+                    *now = leadership;
+                    true
+                });
+                cluster.has_reached(revision);
+                watch.map_err(OpenError::Read)
+            }
+            Err(error) => Err(error),
+        };
+        drop(cluster);
+        match result {
+            Ok(watch) => return Some(watch),
+            Err(error) => tracing::warn!(%error, "reading the store anew failed; it is tried again"),
+        }
+        sleep(REREAD_PAUSE).await;
+    }
+}
+
+impl Cluster {
+    fn apply(&self, batch: &Batch) {
+        let parsed: Vec<_> = batch.changes.iter().filter_map(|change| parse(change, batch.revision)).collect();
+        let mut state = self.state().write();
+        for (key, object) in parsed {
+            if let Some(change) = state.view.apply(key, object, batch.revision) {
+                Metrics::count(&self.metrics().changes);
+                let change = Arc::new(change);
+                state.history.push(change.clone());
+                // Nobody listening is fine.
+                let _ = state.live.send(change);
+            }
+        }
+        state.view.advance(batch.revision);
+        drop(state);
+        self.note_leadership(|leadership| {
+            batch.changes.iter().fold(false, |noted, change| leadership.note(change, batch.revision) || noted)
+        });
+        self.has_reached(batch.revision);
+    }
+}
+
+fn parse(change: &KeyChange, revision: u64) -> Option<(ObjectKey, Option<Arc<Object>>)> {
+    let key = keys::decode(&change.key, find_kind)?;
+    let Some(value) = &change.value else { return Some((key, None)) };
+    match Object::parse(key.kind, value, revision) {
+        Ok(object) => Some((key, Some(Arc::new(object)))),
+        Err(error) => {
+            tracing::error!(%key, %error, "a committed object cannot be read");
+            None
+        }
+    }
+}
