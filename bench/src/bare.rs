@@ -10,29 +10,29 @@ use gantry_cri::message::{
     ContainerConfig, ContainerMetadata, ImageSpec, LinuxPodSandboxConfig, PodSandboxConfig, PodSandboxMetadata,
 };
 
-use crate::Flags;
+use crate::Pods;
 use crate::samples::Samples;
 
 /// Pods that are started at the same time in a burst.
 const AT_ONCE: usize = 8;
 
 /// One round: pods one after the other, then a burst; all are removed again.
-pub async fn measure(socket: &Path, flags: &Flags, round: usize, row: &mut (&str, Samples, Samples)) -> Result<()> {
+pub async fn measure(socket: &Path, pods: &Pods, round: usize, row: &mut (&str, Samples, Samples)) -> Result<()> {
     let runtime = Runtime::new(socket);
     let mut sandboxes = Vec::new();
-    for number in 0..flags.serial {
+    for number in 0..pods.serial {
         let start = Instant::now();
         sandboxes.push(start_pod(&runtime, &format!("bare-one-{round}-{number}")).await?);
         row.1.push(start.elapsed().as_secs_f64() * 1000.0);
     }
     let start = Instant::now();
     let runtime = &runtime;
-    let burst: Vec<String> = stream::iter(0..flags.burst)
+    let burst: Vec<String> = stream::iter(0..pods.burst)
         .map(|number| async move { start_pod(runtime, &format!("bare-many-{round}-{number}")).await })
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    row.2.push(flags.burst as f64 / start.elapsed().as_secs_f64());
+    row.2.push(pods.burst as f64 / start.elapsed().as_secs_f64());
     for id in sandboxes.iter().chain(&burst) {
         runtime.stop_sandbox(id).await.context("stopping a sandbox")?;
         runtime.remove_sandbox(id).await.context("removing a sandbox")?;

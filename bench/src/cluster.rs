@@ -20,26 +20,33 @@ const REST: Duration = Duration::from_secs(10);
 pub struct Cluster {
     gantry: PathBuf,
     folder: TempDir,
+    /// `up`, or `server` for one without a node.
+    verb: &'static str,
     process: Option<Child>,
     ready: Duration,
 }
 
 impl Cluster {
-    /// A new, empty data directory.
+    /// A new, empty data directory of a cluster with this machine as its node.
     pub fn new(gantry: &Path) -> Result<Self> {
+        Self::of("up", gantry)
+    }
+
+    /// A new, empty data directory of a server without a node.
+    pub fn server(gantry: &Path) -> Result<Self> {
+        Self::of("server", gantry)
+    }
+
+    fn of(verb: &'static str, gantry: &Path) -> Result<Self> {
         let gantry = gantry.canonicalize().with_context(|| format!("finding {}", gantry.display()))?;
-        Ok(Cluster { gantry, folder: tempfile::tempdir()?, process: None, ready: Duration::ZERO })
+        Ok(Cluster { gantry, folder: tempfile::tempdir()?, verb, process: None, ready: Duration::ZERO })
     }
 
     /// Starts it and waits for node Ready.
     pub fn start(&mut self, more: &[&str]) -> Result<()> {
-        let log = self.folder.path().join("log");
-        let out = File::create(&log)?;
         let start = Instant::now();
-        let mut command = Command::new(&self.gantry);
-        command.args(["up", "--no-merge-kubeconfig", "--data-dir"]).arg(self.data_dir()).args(more);
-        let command = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
-        let child = self.process.insert(command.spawn().context("starting gantry")?);
+        let log = self.launch(more)?;
+        let child = self.process.as_mut().context("no process")?;
         loop {
             let text = std::fs::read_to_string(&log)?;
             if text.contains("gantry is ready") {
@@ -55,6 +62,39 @@ impl Cluster {
         }
         self.ready = start.elapsed();
         Ok(())
+    }
+
+    /// Starts it and does not wait; returns where its output goes.
+    pub fn launch(&mut self, more: &[&str]) -> Result<PathBuf> {
+        let log = self.folder.path().join("log");
+        let out = File::create(&log)?;
+        let mut command = Command::new(&self.gantry);
+        command.args([self.verb, "--no-merge-kubeconfig", "--data-dir"]).arg(self.data_dir()).args(more);
+        let command = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
+        self.process = Some(command.spawn().context("starting gantry")?);
+        Ok(log)
+    }
+
+    /// Kills the process with -9.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.process.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes that the store takes on disk.
+    pub fn store_bytes(&self) -> Result<u64> {
+        let mut bytes = 0;
+        let mut folders = vec![self.data_dir().join("store")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() { folders.push(entry.path()) } else { bytes += entry.metadata()?.len() }
+            }
+        }
+        Ok(bytes)
     }
 
     /// Milliseconds that the last start took.
@@ -80,6 +120,11 @@ impl Cluster {
     /// Resident memory of the process after a rest, in MB.
     pub async fn idle_rss_mb(&self) -> Result<f64> {
         tokio::time::sleep(REST).await;
+        self.rss_mb()
+    }
+
+    /// Resident memory of the process now, in MB.
+    pub fn rss_mb(&self) -> Result<f64> {
         let pid = self.process.as_ref().context("no process")?.id();
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;

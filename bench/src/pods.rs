@@ -8,7 +8,7 @@ use futures_util::future::try_join_all;
 use gantry_client::{Client, Event};
 use serde_json::{Value, json};
 
-use crate::Flags;
+use crate::Pods;
 use crate::samples::Samples;
 
 const PODS: &str = "/api/v1/namespaces/default/pods";
@@ -16,13 +16,13 @@ const PODS: &str = "/api/v1/namespaces/default/pods";
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One round on one cluster: pods one after the other, then a burst; all are removed again.
-pub async fn measure(client: &Client, flags: &Flags, round: usize, row: &mut (&str, Samples, Samples)) -> Result<()> {
-    for number in 0..flags.serial {
+pub async fn measure(client: &Client, pods: &Pods, round: usize, row: &mut (&str, Samples, Samples)) -> Result<()> {
+    for number in 0..pods.serial {
         row.1.push(start_one(client, &format!("one-{round}-{number}")).await?);
     }
-    let names: Vec<_> = (0..flags.burst).map(|n| format!("many-{round}-{n}")).collect();
+    let names: Vec<_> = (0..pods.burst).map(|n| format!("many-{round}-{n}")).collect();
     let elapsed = start_all(client, &names).await?;
-    row.2.push(flags.burst as f64 / elapsed.as_secs_f64());
+    row.2.push(pods.burst as f64 / elapsed.as_secs_f64());
     remove_all(client).await
 }
 

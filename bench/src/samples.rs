@@ -27,7 +27,12 @@ impl Samples {
     pub fn json(&self) -> Value {
         json!({"unit": self.unit, "median": self.quantile(0.5), "p95": self.quantile(0.95), "samples": self.values})
     }
-    fn quantile(&self, share: f64) -> f64 {
+    /// The sample in the middle.
+    pub fn median(&self) -> f64 {
+        self.quantile(0.5)
+    }
+    /// The sample that a share of all does not exceed.
+    pub fn quantile(&self, share: f64) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
         let last = sorted.len().saturating_sub(1);
