@@ -1,5 +1,6 @@
 //! How the view follows the store: read once, then every commit in order; read anew when the store's log was cut.
 
+use std::panic::resume_unwind;
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use crate::cluster::{Cluster, OpenError};
 use crate::election::Leadership;
 use crate::feed::History;
 use crate::keys;
-use crate::limits::{FEED_CHANGES, REREAD_PAUSE};
+use crate::limits::{FEED_CHANGES, PARSE_SHARE, REREAD_PAUSE};
 use crate::metrics::Metrics;
 
 /// What readers see, and what they are told of it.
@@ -28,25 +29,47 @@ pub(crate) async fn read(store: &dyn Store) -> Result<(State, Leadership), OpenE
     let range = store.range(Bytes::from_static(keys::EVERYTHING)).await.map_err(OpenError::Read)?;
     let mut view = View::new();
     let mut leadership = Leadership::default();
-    for entry in range.entries {
-        let Some(key) = keys::decode(&entry.key, find_kind) else {
-            let change = KeyChange { key: entry.key, value: Some(entry.value) };
-            leadership.note(&change, entry.revision);
-            continue;
-        };
-        let object = read_object(key.kind, &entry)?;
-        view.apply(key, Some(Arc::new(object)), entry.revision);
+    for (entry, found) in parse_all(range.entries) {
+        match found? {
+            Some((key, object)) => drop(view.apply(key, Some(object), entry.revision)),
+            None => {
+                let change = KeyChange { key: entry.key, value: Some(entry.value) };
+                leadership.note(&change, entry.revision);
+            }
+        }
     }
     view.advance(range.revision);
     let (history, live) = (History::starting_at(range.revision), broadcast::channel(FEED_CHANGES).0);
     Ok((State { view, history, live }, leadership))
 }
 
-fn read_object(kind: KindRef, entry: &Entry) -> Result<Object, OpenError> {
-    Object::parse(kind, &entry.value, entry.revision).map_err(|e| OpenError::Malformed {
-        key: String::from_utf8_lossy(&entry.key).into_owned(),
-        why: e.to_string(),
-    })
+/// What an entry of the store is; `None` for what is no object.
+type Found = Result<Option<(ObjectKey, Arc<Object>)>, OpenError>;
+
+/// Parses entries, many of them on all cores; in their order.
+fn parse_all(entries: Vec<Entry>) -> impl Iterator<Item = (Entry, Found)> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = entries.len().div_ceil(cores).max(PARSE_SHARE);
+    let found: Vec<Vec<Found>> = std::thread::scope(|scope| {
+        let mut shares = entries.chunks(share);
+        let own = shares.next();
+        let others: Vec<_> = shares.map(|share| scope.spawn(|| share.iter().map(find).collect())).collect();
+        let own = own.map(|share| share.iter().map(find).collect());
+        let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        own.into_iter().chain(others).collect()
+    });
+    entries.into_iter().zip(found.into_iter().flatten())
+}
+
+fn find(entry: &Entry) -> Found {
+    let Some(key) = keys::decode(&entry.key, find_kind) else { return Ok(None) };
+    match Object::parse(key.kind, &entry.value, entry.revision) {
+        Ok(object) => Ok(Some((key, Arc::new(object)))),
+        Err(error) => {
+            let key = String::from_utf8_lossy(&entry.key).into_owned();
+            Err(OpenError::Malformed { key, why: error.to_string() })
+        }
+    }
 }
 
 /// Kinds by group and plural: the table's, and those that the registry keeps for itself.
