@@ -18,7 +18,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::election::{Epoch, Leadership};
 use crate::feed::{Feed, WatchFrom};
 use crate::follow::{self, State};
-use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, VIEW_WAIT};
+use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
 use crate::metrics::Metrics;
 use crate::{compact, keys};
 
@@ -78,6 +78,8 @@ pub struct Cluster {
     state: RwLock<State>,
     reached: watch::Sender<u64>,
     leadership: watch::Sender<Leadership>,
+    /// The last epoch of this server in which the outcome of a write is unknown.
+    doubts: watch::Sender<u64>,
     /// Why the view follows the store no longer.
     ended: watch::Sender<Option<StoreError>>,
     seed: AtomicU64,
@@ -99,6 +101,7 @@ impl Cluster {
             state: RwLock::new(state),
             reached: watch::channel(revision).0,
             leadership: watch::channel(leadership).0,
+            doubts: watch::channel(0).0,
             ended: watch::channel(None).0,
             seed: AtomicU64::new(setup.seed),
             metrics: Metrics::default(),
@@ -200,15 +203,17 @@ impl Cluster {
         }
     }
 
-    /// Waits until the view shows everything that was acknowledged before this call, by whatever server. 503 when
-    /// the store cannot confirm what the newest is.
+    /// Waits until the view shows everything that was acknowledged before this call, by whatever server. 503, to be
+    /// tried again, when the store cannot confirm what the newest is.
     pub async fn confirmed(&self) -> Result<(), Box<Status>> {
         if !self.store.shared() {
             return Ok(());
         }
-        let newest = timeout(COMMIT_WAIT, self.store.latest()).await;
-        let newest = newest.map_err(|_| Box::new(slow("confirm the newest revision")))?;
-        self.wait_for(newest.map_err(|error| Box::new(store_status(&error)))?).await
+        let newest = timeout(CONFIRM_WAIT, self.store.latest()).await;
+        let refused = |why: String| Box::new(unavailable(format!("confirming the newest revision: {why}")));
+        let newest = newest.map_err(|_| refused("the store did not answer in time".to_owned()))?;
+        let newest = newest.map_err(|error| refused(error.to_string()))?;
+        self.wait_for(newest).await.map_err(|_| refused(format!("the view did not reach {newest} in time")))
     }
 
     /// Decides a write, commits it and answers once the view shows it. A commit that somebody else beat is
@@ -217,7 +222,8 @@ impl Cluster {
         self.carry_out(request, None).await
     }
 
-    /// As `execute`, for what only the leader may do: 409 `LeadershipLost` once another has taken over.
+    /// As `execute`, for what only the leader may do: 409 `LeadershipLost` once another has taken over. A write
+    /// whose outcome is unknown, or that the view does not show in time, ends the term.
     pub async fn execute_as_leader(&self, request: Request, epoch: Epoch) -> Result<Reply, Box<Status>> {
         self.carry_out(request, Some(epoch)).await
     }
@@ -238,25 +244,41 @@ impl Cluster {
                     (writes, guards, Reply { code, body: reply, warnings })
                 }
             };
-            let committed = timeout(COMMIT_WAIT, self.store.commit(transaction(&writes, &guards, epoch))).await;
-            match committed.map_err(|_| Box::new(slow("commit")))? {
-                Ok(Commit::Done(at)) => {
+            match self.commit(transaction(&writes, &guards, epoch), epoch).await? {
+                Commit::Done(at) => {
                     Metrics::count(&self.metrics.commits);
-                    self.wait_for(at).await?;
                     stamp(&mut reply.body, at);
                     return Ok(reply);
                 }
-                Ok(Commit::Conflict { key, .. }) if Epoch::is_fence(&key) => {
+                Commit::Conflict { key, .. } if Epoch::is_fence(&key) => {
                     return Err(Box::new(Status::new(409, "LeadershipLost", "another server has taken the lead")));
                 }
-                Ok(Commit::Conflict { revision, .. }) => {
-                    Metrics::count(&self.metrics.conflicts);
-                    self.wait_for(revision).await?;
-                }
-                Err(error) => return Err(Box::new(store_status(&error))),
+                Commit::Conflict { .. } => Metrics::count(&self.metrics.conflicts),
             }
         }
         Err(Box::new(conflict_after_all(&request)))
+    }
+
+    /// Commits, and waits until the view shows the commit, or what it met. A term in which that fails is in doubt.
+    async fn commit(&self, txn: Txn, epoch: Option<Epoch>) -> Result<Commit, Box<Status>> {
+        let (status, known) = match timeout(COMMIT_WAIT, self.store.commit(txn)).await {
+            Ok(Ok(commit)) => {
+                let (Commit::Done(at) | Commit::Conflict { revision: at, .. }) = commit;
+                if matches!(&commit, Commit::Conflict { key, .. } if Epoch::is_fence(key)) {
+                    return Ok(commit);
+                }
+                match self.wait_for(at).await {
+                    Ok(()) => return Ok(commit),
+                    Err(late) => (late, matches!(commit, Commit::Conflict { .. })),
+                }
+            }
+            Ok(Err(error)) => (Box::new(store_status(&error)), changed_nothing(&error)),
+            Err(_) => (Box::new(slow("commit")), false),
+        };
+        if let (false, Some(epoch)) = (known, epoch) {
+            self.doubts.send_modify(|doubted| *doubted = epoch.revision().max(*doubted));
+        }
+        Err(status)
     }
 
     pub(crate) fn state(&self) -> &RwLock<State> {
@@ -266,6 +288,11 @@ impl Cluster {
     /// The view and the leadership have been brought to `revision`.
     pub(crate) fn has_reached(&self, revision: u64) {
         self.reached.send_replace(revision);
+    }
+
+    /// Tells of epochs of this server in which the outcome of a write is unknown.
+    pub(crate) fn doubts(&self) -> watch::Receiver<u64> {
+        self.doubts.subscribe()
     }
 
     pub(crate) fn note_leadership(&self, note: impl FnOnce(&mut Leadership) -> bool) {
@@ -302,10 +329,20 @@ fn stamp(body: &mut Value, revision: u64) {
 fn store_status(error: &StoreError) -> Status {
     match error {
         StoreError::Full { .. } => Status::new(507, "InsufficientStorage", error.to_string()),
-        StoreError::Unavailable { .. } => Status::new(503, "ServiceUnavailable", error.to_string()),
+        StoreError::Unavailable { .. } => unavailable(error.to_string()),
         StoreError::Unknown { .. } => Status::new(504, "Timeout", error.to_string()),
         _ => Status::internal(error),
     }
+}
+
+/// 503, to be tried again: nothing was changed.
+fn unavailable(message: String) -> Status {
+    Status { retry_after_seconds: 1, ..Status::new(503, "ServiceUnavailable", message) }
+}
+
+/// Whether an error says that the transaction did not happen and never will.
+fn changed_nothing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::TooLarge { .. })
 }
 
 fn slow(what: &str) -> Status {

@@ -3,14 +3,15 @@
 //! Two keys outside the objects: `EPOCH` is written once by each new leader, and its revision is the leader's epoch,
 //! compared by every write of his; `ALIVE` is renewed by him. A server that has not seen `ALIVE` move for the term
 //! takes over, comparing both keys, so that one whose own watch is late deposes nobody. Time is measured by waiting,
-//! never by a clock that can be set.
+//! never by a clock that can be set. A term also ends when the outcome of one of its writes is unknown: a new epoch
+//! settles it, because nothing that compares the old one can happen any more.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use gantry_store::{Commit, KeyChange, StoreError, Txn};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::Cluster;
 use crate::limits::{LEADER_RENEW, LEADER_RETRY, LEADER_TERM};
@@ -71,20 +72,25 @@ fn text(value: &Bytes) -> String {
 }
 
 impl Cluster {
-    /// Waits until this server leads.
+    /// Waits until this server leads, and until its view shows whatever earlier leaders did.
     pub async fn campaign(self: &Arc<Self>) -> Epoch {
         let mut leadership = self.leadership();
+        // What has given no sign of life for a term already.
+        let mut silent = None;
         loop {
             let seen = leadership.borrow_and_update().clone();
-            // Nobody else can be there, or the last leader has said that he goes.
-            let vacant = !self.store().shared() || seen.alive == 0;
-            if !vacant && moves_within(&mut leadership, &seen, LEADER_TERM).await {
-                continue;
+            if !self.is_vacant(&seen) && silent.as_ref() != Some(&seen) {
+                if moves_within(&mut leadership, &seen, LEADER_TERM).await {
+                    continue;
+                }
+                silent = Some(seen.clone());
             }
             match self.take_over(&seen).await {
                 Ok(Commit::Done(epoch)) => {
-                    tracing::info!(epoch, identity = self.identity(), "this server leads");
-                    return Epoch(epoch);
+                    if self.wait_for(epoch).await.is_ok() && leadership.borrow().epoch == epoch {
+                        tracing::info!(epoch, identity = self.identity(), "this server leads");
+                        return Epoch(epoch);
+                    }
                 }
                 Ok(Commit::Conflict { revision, .. }) => {
                     // Somebody moved and this server has not read it yet.
@@ -98,34 +104,60 @@ impl Cluster {
         }
     }
 
-    /// Renews the leadership and returns once it is lost: taken by another, or not confirmed for a term.
+    /// Whether nobody is deposed by taking over: nobody else can be there, the last leader has said that he goes, or
+    /// it was this server itself (in a term that ended, or by an attempt whose answer was lost).
+    fn is_vacant(&self, seen: &Leadership) -> bool {
+        !self.store().shared() || seen.alive == 0 || seen.identity == self.identity()
+    }
+
+    /// Renews the leadership and returns once it is lost: taken by another, not confirmed for a term, not seen by
+    /// this server's own view, or in doubt because the outcome of a write is unknown. Whatever was under way can
+    /// happen no more once the next epoch has begun, and the next leader's view shows what did.
     pub async fn lead(self: &Arc<Self>, epoch: Epoch) {
-        let mut leadership = self.leadership();
-        let renew = async {
-            let mut confirmed = Instant::now();
-            while confirmed.elapsed() < LEADER_TERM {
-                sleep(LEADER_RENEW).await;
-                match timeout(LEADER_TERM, self.say_alive(epoch, true)).await {
-                    Ok(Ok(Commit::Done(_))) => confirmed = Instant::now(),
-                    Ok(Ok(Commit::Conflict { .. })) => return,
-                    Ok(Err(error)) => tracing::warn!(%error, "the leadership could not be renewed"),
-                    Err(_) => return,
-                }
-            }
+        let (mut leadership, mut doubts) = (self.leadership(), self.doubts());
+        let ended = async {
+            let taken = leadership.wait_for(|now| now.epoch > epoch.0);
+            let doubted = doubts.wait_for(|doubted| *doubted >= epoch.0);
+            tokio::select! { biased; _ = taken => {}, _ = doubted => {} }
         };
-        let taken = leadership.wait_for(|now| now.epoch > epoch.0);
         if self.store().shared() {
-            tokio::select! { biased; _ = taken => {}, () = renew => {} }
+            tokio::select! { biased; () = ended => {}, () = self.keep_renewing(epoch) => {} }
         } else {
-            let _ = taken.await;
+            ended.await;
         }
         tracing::warn!(epoch = epoch.0, "this server no longer leads");
     }
 
+    /// Gives signs of life until one is refused, or none is confirmed for a term since it was sent.
+    async fn keep_renewing(&self, epoch: Epoch) {
+        let mut confirmed = Instant::now();
+        while confirmed.elapsed() < LEADER_TERM {
+            sleep(LEADER_RENEW).await;
+            let sent = Instant::now();
+            let renewed = async {
+                let commit = self.say_alive(epoch, true).await?;
+                // A leader that does not hear of himself decides on old news.
+                if let Commit::Done(at) = commit
+                    && self.wait_for(at).await.is_err()
+                {
+                    return Ok(false);
+                }
+                Ok::<_, StoreError>(matches!(commit, Commit::Done(_)))
+            };
+            match timeout_at(confirmed + LEADER_TERM, renewed).await {
+                Ok(Ok(true)) => confirmed = sent,
+                Ok(Err(error)) => tracing::warn!(%error, "the leadership could not be renewed"),
+                Ok(Ok(false)) | Err(_) => return,
+            }
+        }
+    }
+
     /// Lets another server take over at once.
     pub async fn resign(&self, epoch: Epoch) {
-        if let Err(error) = self.say_alive(epoch, false).await {
-            tracing::debug!(%error, "the leadership could not be given up; it ends by itself");
+        match timeout(LEADER_TERM, self.say_alive(epoch, false)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the leadership could not be given up; it ends by itself"),
+            Err(_) => tracing::debug!("the store did not answer; the leadership ends by itself"),
         }
     }
 
@@ -137,7 +169,9 @@ impl Cluster {
             writes: vec![(epoch, Some(identity.clone())), (alive, Some(identity))],
             durable: true,
         };
-        self.store().commit(txn).await
+        let answer = timeout(LEADER_TERM, self.store().commit(txn)).await;
+        let lost = || StoreError::Unknown { operation: "take the lead", cause: "no answer within a term".to_owned() };
+        answer.unwrap_or_else(|_| Err(lost()))
     }
 
     async fn say_alive(&self, epoch: Epoch, alive: bool) -> Result<Commit, StoreError> {

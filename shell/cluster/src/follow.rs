@@ -146,7 +146,8 @@ impl Cluster {
         state.view.advance(batch.revision);
         drop(state);
         self.note_leadership(|leadership| {
-            batch.changes.iter().fold(false, |noted, change| leadership.note(change, batch.revision) || noted)
+            let noted = batch.changes.iter().filter(|change| leadership.note(change, batch.revision)).count();
+            noted > 0
         });
         self.has_reached(batch.revision);
     }

@@ -14,8 +14,10 @@ pub const VIEW_WAIT: Duration = Duration::from_secs(30);
 pub const COMPACT_EVERY: Duration = Duration::from_secs(300);
 /// Pause between two bounded steps of one compaction, so that writers are not held up.
 pub const COMPACT_PAUSE: Duration = Duration::from_millis(20);
-/// How long a write, or a question for the newest revision, waits for the store.
+/// How long a write waits for the store.
 pub const COMMIT_WAIT: Duration = Duration::from_secs(15);
+/// How long a question for the newest revision waits for the store.
+pub const CONFIRM_WAIT: Duration = Duration::from_secs(10);
 /// Pause after an attempt to read the whole store anew has failed.
 pub const REREAD_PAUSE: Duration = Duration::from_secs(1);
 /// How often a leader gives a sign of life.

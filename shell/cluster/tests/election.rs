@@ -21,11 +21,18 @@ struct Link {
     deaf: watch::Sender<bool>,
     /// While true, nothing reaches the store.
     cut: watch::Sender<bool>,
+    /// While true, what is committed happens, and its answer is lost.
+    mute: watch::Sender<bool>,
 }
 
 impl Link {
     fn new(store: &MemoryStore) -> Arc<Self> {
-        Arc::new(Link { store: store.clone(), deaf: watch::channel(false).0, cut: watch::channel(false).0 })
+        Arc::new(Link {
+            store: store.clone(),
+            deaf: watch::channel(false).0,
+            cut: watch::channel(false).0,
+            mute: watch::channel(false).0,
+        })
     }
 
     fn reach(&self) -> Result<(), StoreError> {
@@ -57,7 +64,9 @@ impl Store for Link {
     }
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
         self.reach()?;
-        self.store.commit(txn).await
+        let done = self.store.commit(txn).await?;
+        let lost = || StoreError::Unknown { operation: "commit", cause: "the answer was lost".to_owned() };
+        if *self.mute.borrow() { Err(lost()) } else { Ok(done) }
     }
     fn watch(&self, from: u64) -> Result<Watch, StoreError> {
         Ok(Watch::new(Late { watch: self.store.watch(from)?, deaf: self.deaf.subscribe() }))
@@ -86,8 +95,7 @@ async fn server(link: &Arc<Link>, seed: u64) -> Arc<Cluster> {
 
 async fn write(cluster: &Cluster, name: &str, epoch: Epoch) -> Result<u16, Box<Status>> {
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-    let target =
-        Target { kind: &NAMESPACE, namespace: String::new(), name: String::new(), subresource: String::new() };
+    let target = Target { kind: &NAMESPACE, namespace: String::new(), name: String::new(), subresource: String::new() };
     let user = User { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()], ..User::default() };
     let operation = Operation::Create(Body::from(body));
     let request = Request { user, target, operation, options: Options::default() };
@@ -158,4 +166,77 @@ async fn a_leader_who_cannot_reach_the_store_stops() {
     timeout(LEADER_TERM * 3, first.lead(epoch)).await.expect("he stops by himself");
     let refused = first.confirmed().await.unwrap_err();
     assert_eq!(refused.code, 503, "nothing is read as fresh either");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_take_over_whose_answer_was_lost_costs_no_term() {
+    let store = MemoryStore::new();
+    let a = Link::new(&store);
+    let first = server(&a, 1).await;
+    a.mute.send_replace(true);
+    let campaign = tokio::spawn({
+        let first = first.clone();
+        async move { first.campaign().await }
+    });
+    let mut leadership = first.leadership();
+    leadership.wait_for(|now| now.epoch > 0).await.unwrap();
+    a.mute.send_replace(false);
+    let began = Instant::now();
+    let epoch = campaign.await.unwrap();
+    assert!(began.elapsed() < LEADER_TERM, "he knows that it was himself");
+    assert_eq!(leadership.borrow().epoch, epoch.revision());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_sees_what_the_last_one_did_before_he_begins() {
+    let store = MemoryStore::new();
+    let (a, b) = (Link::new(&store), Link::new(&store));
+    let (first, second) = (server(&a, 1).await, server(&b, 2).await);
+    let old = first.campaign().await;
+    b.deaf.send_replace(true);
+    // The watch that waits already hears this much.
+    assert_eq!(write(&first, "one", old).await, Ok(201));
+    second.wait_for(store.revision()).await.unwrap();
+    let campaign = tokio::spawn({
+        let second = second.clone();
+        async move { second.campaign().await }
+    });
+    tokio::time::sleep(LEADER_TERM * 2).await;
+    assert!(store.revision() > second.view().revision() && !campaign.is_finished(), "taken, but not begun");
+    b.deaf.send_replace(false);
+    let new = campaign.await.unwrap();
+    assert!(second.view().revision() >= new.revision());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_of_unknown_outcome_ends_the_term() {
+    let store = MemoryStore::new();
+    let a = Link::new(&store);
+    let first = server(&a, 1).await;
+    let old = first.campaign().await;
+    let leading = tokio::spawn({
+        let first = first.clone();
+        async move { first.lead(old).await }
+    });
+    a.mute.send_replace(true);
+    assert_eq!(write(&first, "one", old).await.unwrap_err().code, 504);
+    a.mute.send_replace(false);
+    let began = Instant::now();
+    leading.await.unwrap();
+    let new = first.campaign().await;
+    assert!(new > old && began.elapsed() < LEADER_TERM, "the same server goes on at once, under another epoch");
+    assert!(first.view().get(&NAMESPACE, "", "one").is_some(), "and sees what became of it");
+    assert_eq!(write(&first, "two", old).await.unwrap_err().reason, "LeadershipLost");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_who_does_not_hear_of_himself_stops() {
+    let store = MemoryStore::new();
+    let a = Link::new(&store);
+    let first = server(&a, 1).await;
+    let epoch = first.campaign().await;
+    a.deaf.send_replace(true);
+    let began = Instant::now();
+    timeout(LEADER_TERM * 2, first.lead(epoch)).await.expect("he stops by himself");
+    assert!(began.elapsed() >= LEADER_TERM);
 }
