@@ -4,7 +4,11 @@
 //! commit is answered, shown by `range` and delivered to watches only after it is on disk; watches see every commit
 //! after their start exactly once and in order, or learn that the log no longer reaches back that far.
 
+mod disk;
 mod error;
+mod failpoints;
+#[cfg(any(test, feature = "faults"))]
+mod faults;
 pub mod limits;
 mod watch;
 
@@ -17,8 +21,12 @@ mod conformance;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use embedded::EmbeddedStore;
+pub use disk::{Disk, DiskFile, SystemDisk};
+pub use embedded::{Checked, EmbeddedStore, Sizes, Snapshot, load, verify};
 pub use error::StoreError;
+pub use failpoints::FAILPOINTS;
+#[cfg(any(test, feature = "faults"))]
+pub use faults::{FaultyDisk, SimulatedStore};
 pub use memory::MemoryStore;
 pub use watch::{Follow, Watch};
 

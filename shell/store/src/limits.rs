@@ -30,3 +30,5 @@ pub const JOURNAL_BYTES: u64 = 64 << 20;
 pub const ENGINE_THREADS: usize = 1;
 /// Files that the engine keeps open.
 pub const OPEN_FILES: usize = 64;
+/// Bytes of zeros that are written at once when room is made in a file.
+pub const ZERO_BYTES: usize = 1 << 20;
