@@ -3,12 +3,14 @@
 //! Invariants: everything runs in namespaces that the test made; whatever a machine started it ends, by pid, when
 //! it is dropped, also when the test fails; waiting is for conditions, with a bound.
 
+mod etcd;
 mod gantry;
 mod load;
 mod machine;
 
 use std::time::{Duration, Instant};
 
+pub use etcd::{Certificates, EtcdCluster, Place, why_no_etcd};
 pub use gantry::Gantry;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};

@@ -122,7 +122,8 @@ impl Drop for Machine {
     }
 }
 
-fn finish(command: &mut Command, input: Option<File>) -> Output {
+/// Runs a command to its end.
+pub(crate) fn finish(command: &mut Command, input: Option<File>) -> Output {
     let stdin = input.map_or_else(Stdio::null, Stdio::from);
     let output = command.stdin(stdin).output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     Output {
