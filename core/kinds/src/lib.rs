@@ -6,6 +6,7 @@
 
 pub mod age;
 pub mod columns;
+pub mod fencing;
 pub mod field;
 pub mod kinds;
 pub mod meta;

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec, Volume};
 use serde_json::Value;
 
+use crate::fencing::{self, STOP_AFTER_DISCONNECT};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::meta::{check_annotations, check_labels};
 use crate::names;
@@ -131,6 +132,11 @@ fn check_own_annotations(annotations: &BTreeMap<String, String>, path: &Path, er
         && (cost.parse::<i32>().is_err() || cost.starts_with('+') || (cost.len() > 1 && cost.starts_with('0')))
     {
         errors.push(FieldError::invalid(&path.key(COST), cost.as_str(), "must be a 32bit integer"));
+    }
+    if let Some(seconds) = annotations.get(STOP_AFTER_DISCONNECT)
+        && let Err(detail) = fencing::parse(seconds)
+    {
+        errors.push(FieldError::invalid(&path.key(STOP_AFTER_DISCONNECT), seconds.as_str(), &detail));
     }
 }
 

@@ -227,3 +227,19 @@ fn names_and_policies_are_known() {
         &["spec.ephemeralContainers: Forbidden: cannot be set on create"],
     );
 }
+
+#[test]
+fn a_fence_says_whole_seconds() {
+    let errors = |value: &str| {
+        let mut object = json!({
+            "metadata": {"name": "a", "annotations": {"gantry.io/stop-after-disconnect": value}},
+            "spec": {"containers": [{"name": "a", "image": "b"}]},
+        });
+        POD.strategy.default(&mut object);
+        POD.strategy.validate(&object).iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert!(errors("30").is_empty());
+    let expected = "metadata.annotations[gantry.io/stop-after-disconnect]: Invalid value: \"30s\": \
+                    must be whole seconds between 20 and 86400";
+    assert_eq!(errors("30s"), [expected]);
+}
