@@ -229,11 +229,19 @@ impl Cluster {
     }
 
     async fn carry_out(&self, request: Request, epoch: Option<Epoch>) -> Result<Reply, Box<Status>> {
+        // Only a commit proves that the view it was decided on was the newest; every other answer needs to be
+        // decided on one that is known to be.
+        let mut fresh = !self.store.shared();
         for _ in 0..COMMIT_ATTEMPTS {
             let decision = {
                 let context = Context { now: self.now(), seed: self.next_seed(), settings: &self.settings };
                 decide(&self.state.read().view, &request, &context)
             };
+            if !fresh && !matches!(decision, Decision::Commit { .. }) {
+                self.confirmed().await?;
+                fresh = true;
+                continue;
+            }
             let (writes, guards, mut reply) = match decision {
                 Decision::Refuse(status) => {
                     Metrics::count(&self.metrics.refusals);

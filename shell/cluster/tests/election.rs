@@ -115,7 +115,7 @@ async fn a_silent_leader_is_followed_after_his_term_and_writes_no_more() {
     assert!(began.elapsed() >= LEADER_TERM, "the first was given its term");
     assert!(new > old);
     let refused = write(&first, "two", old).await.unwrap_err();
-    assert_eq!((refused.code, &*refused.reason), (409, "LeadershipLost"));
+    assert_eq!((refused.code, refused.reason), (409, "LeadershipLost"));
     assert_eq!(write(&second, "two", new).await, Ok(201));
     timeout(LEADER_TERM, first.lead(old)).await.expect("the deposed one notices");
 }

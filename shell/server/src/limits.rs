@@ -36,6 +36,8 @@ pub const PIECE_BYTES: usize = 64 << 10;
 pub const GZIP_FROM: usize = 128 << 10;
 /// How long a read waits for a revision that is still to come.
 pub const FRESHNESS: Duration = Duration::from_secs(3);
+/// How long `/readyz` waits until the store confirms that the view is the newest.
+pub const READINESS: Duration = Duration::from_secs(2);
 /// Objects of a deletecollection that are deleted at a time.
 pub const DELETES_AT_A_TIME: usize = 16;
 /// Bytes of all warnings of one answer.

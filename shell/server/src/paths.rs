@@ -7,18 +7,25 @@ use http::Method;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
 
+use crate::Refusal;
 use crate::app::{App, Call};
+use crate::health::{self, Health};
 use crate::negotiate::{Offer, accept};
 use crate::openapi::OpenApi;
 use crate::respond::{self, Answer};
 use crate::route::method_not_allowed;
-use crate::{Refusal, health};
 
 /// Answers a request whose path is not one of a resource.
-pub(crate) fn answer(app: &App, call: &Call, method: &Method) -> Result<Answer, Refusal> {
+pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<Answer, Refusal> {
     let path = call.asked.path.trim_end_matches('/');
     let words: Vec<&str> = path.split('/').skip(1).collect();
-    let known = answer_get(app, call, &words)?;
+    let known = match health::probe(&words) {
+        Some((probe, check)) => {
+            let health = Health::find(&app.cluster, app.ready.load(Ordering::Relaxed)).await;
+            health::answer(probe, &check, &call.query, health)
+        }
+        None => answer_get(app, call, &words)?,
+    };
     let Some(answer) = known else {
         // wire: a version that is not served is a Status, everything else plain text.
         let version = matches!(words[..], ["apis", _, _] | ["api", _]);
@@ -46,9 +53,6 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["openid", "v1", "jwks"] => {
             let keys = serde_json::to_value(app.keys.public()).map_err(respond::internal)?;
             Some(cached("application/jwk-set+json", &keys))
-        }
-        [probe @ ("livez" | "readyz" | "healthz"), rest @ ..] => {
-            health::answer(probe, &rest.join("/"), query, app.ready.load(Ordering::Relaxed))
         }
         _ => None,
     })

@@ -15,6 +15,10 @@ use crate::{Refusal, pods, read, tokens, watch, write};
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let endpoint = call.asked.resolve()?;
     let subresource = endpoint.subresource.map_or("", |s| s.name);
+    if ["log", "exec", "attach", "portforward", "token"].contains(&subresource) {
+        // These look at the view by themselves, for objects that another server may just have acknowledged.
+        app.cluster.confirmed().await?;
+    }
     match (call.asked.verb, subresource) {
         ("get", "log") => pods::log(app, call, endpoint.kind).await,
         ("get" | "create", "exec" | "attach") => pods::remote_command(app, call, endpoint.kind, request).await,

@@ -82,7 +82,7 @@ async fn handle(
     if call.asked.resource_request {
         resource::answer(app, &call, request).await
     } else {
-        paths::answer(app, &call, request.method())
+        paths::answer(app, &call, &request.method().clone()).await
     }
 }
 

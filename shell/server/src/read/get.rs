@@ -27,10 +27,8 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
         );
         return Err(Box::new(Status::new(406, "NotAcceptable", text)));
     }
-    if let Some(text) = call.query.text("resourceVersion") {
-        let revision = parse_revision(text).map_err(|why| Box::new(Status::new(500, "", why)))?;
-        reach(&app.cluster, revision).await?;
-    }
+    let revision = call.query.text("resourceVersion").map(parse_revision).transpose();
+    reach(&app.cluster, revision.map_err(|why| Box::new(Status::new(500, "", why)))?).await?;
     let object = find(app, call, endpoint)?;
     if endpoint.subresource.is_some_and(|s| s.name == "scale") {
         let scale = to_scale(&object.value()).ok_or_else(|| Box::new(Status::no_such_path()))?;

@@ -31,9 +31,8 @@ pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = options.revision()?;
     let exact = revision.filter(|_| options.matching == Match::Exact);
-    if let (Some(revision), None) = (revision, exact) {
-        reach(&app.cluster, revision).await?;
-    }
+    // A page goes on at the revision of the first one, which another server may have shown.
+    reach(&app.cluster, options.token.as_ref().map_or(revision, |token| token.revision)).await?;
     let namespace = call.list_namespace(kind);
     match collect(&app.cluster, kind, namespace, &options, exact) {
         Ok(page) => show(call, kind, page, &accepted),

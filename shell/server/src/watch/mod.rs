@@ -47,6 +47,9 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef) -> Result<
         text => Some(parse_revision(text).map_err(|why| Box::new(Status::new(500, "", why)))?),
     };
     let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
+    if revision.is_none() {
+        reach(&app.cluster, None).await?;
+    }
     let encoder = Encoder::new(renderer, app.frames.clone());
     let frames = match start(app, call, kind, &options, revision).await {
         Ok(start) => {
@@ -88,7 +91,7 @@ async fn start(
         // wire: no revision, and revision 0, mean "tell me first what there is".
         None => revision.unwrap_or(0) == 0,
     };
-    if let Some(revision) = revision {
+    if revision.is_some() {
         reach(&app.cluster, revision).await?;
     }
     if listing || revision.unwrap_or(0) == 0 {

@@ -210,9 +210,9 @@ async fn next_change(held: &mut Option<Arc<Change>>, feed: &mut Feed) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use gantry_cluster::Setup;
     use gantry_kinds::NAMESPACE;
     use gantry_registry::{Settings, bootstrap};
-    use gantry_cluster::Setup;
     use gantry_store::memory::MemoryStore;
     use serde_json::Value;
 

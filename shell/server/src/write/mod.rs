@@ -25,7 +25,7 @@ use crate::negotiate::{Accepted, Offer, Shape, accept};
 use crate::read::options::ListOptions;
 use crate::read::page::{Page, select};
 use crate::read::shape::Renderer;
-use crate::read::show;
+use crate::read::{reach, show};
 use crate::respond::{self, Answer};
 use crate::route::Endpoint;
 
@@ -126,6 +126,7 @@ pub(crate) async fn delete_collection(
     let wanted = delete::read(&call.headers, &call.query, &bytes)?;
     let list = ListOptions::read(kind, &call.asked, &call.query)?;
     let options = Options { dry_run: wanted.dry_run, ..read_options(call, Verb::Delete)? };
+    reach(&app.cluster, list.revision()?).await?;
     let (mut objects, revision) = {
         let view = app.cluster.view();
         (select(&view, kind, call.list_namespace(kind), &list.selection), view.revision())

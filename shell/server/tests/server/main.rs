@@ -1,5 +1,6 @@
 //! The server from outside, over real connections.
 
 mod api;
+mod consistency;
 mod tunnel;
 mod world;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use gantry_cluster::{Cluster, Setup};
 use gantry_registry::{Settings, bootstrap};
 use gantry_server::{Config, Server, Tls, Version};
-use gantry_store::memory::MemoryStore;
+use gantry_store::{MemoryStore, Store};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -58,10 +58,15 @@ static SEED: AtomicU64 = AtomicU64::new(1);
 
 impl World {
     pub async fn new() -> Self {
+        Self::over(Arc::new(MemoryStore::new())).await
+    }
+
+    /// A server over a store that others may use too.
+    pub async fn over(store: Arc<dyn Store>) -> Self {
         let authority = Authority::new();
         let settings = Settings::default();
         let seed = SEED.fetch_add(1 << 32, Ordering::Relaxed);
-        let cluster = Cluster::open(Arc::new(MemoryStore::new()), Setup::new(settings.clone(), seed)).await.unwrap();
+        let cluster = Cluster::open(store, Setup::new(settings.clone(), seed)).await.unwrap();
         let requests = bootstrap::requests(&cluster.view(), &settings);
         for request in requests {
             cluster.execute(request).await.unwrap();
@@ -180,7 +185,7 @@ impl Client {
     pub async fn watch(&self, path: &str) -> Events {
         let response = self.send("GET", path, "").await;
         assert_eq!(response.status(), 200);
-        Events { body: response.into_body(), text: Vec::new() }
+        Events::of(response)
     }
 }
 
@@ -190,6 +195,24 @@ pub struct Events {
 }
 
 impl Events {
+    pub fn of(response: Response<Incoming>) -> Self {
+        Events { body: response.into_body(), text: Vec::new() }
+    }
+
+    /// Reads until `word` has come; all that was read.
+    pub async fn until(&mut self, word: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.text).into_owned();
+            if text.contains(word) {
+                return text;
+            }
+            let frame = tokio::time::timeout(std::time::Duration::from_secs(10), self.body.frame()).await;
+            let frame =
+                frame.expect("more within ten seconds").unwrap_or_else(|| panic!("{word} did not come: {text}"));
+            self.text.extend_from_slice(&frame.unwrap().into_data().unwrap());
+        }
+    }
+
     /// Type, name and the whole event; `None` at the end.
     pub async fn next(&mut self) -> Option<(String, String, Value)> {
         loop {
