@@ -9,31 +9,70 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body_util::{Empty, Full};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 
-use crate::connection::{Transport, causes};
+use crate::clock::Skew;
+use crate::connection::causes;
 use crate::credentials::wrong;
 use crate::limits::{BODY_BYTES, LIST_ATTEMPTS, PAGE_OBJECTS, REFUSAL_BYTES};
 use crate::request::{encode_query, join_query};
+use crate::servers::Servers;
 use crate::watch::Watch;
 use crate::{BodyReader, ClientError, Connected, Endpoint, ExecSession, Kubeconfig, PatchKind, Refused};
 
 const JSON: &str = "application/json";
 
-/// A handle on one server; clones share its connection.
+/// A handle on the servers of one cluster; clones share their connections.
 #[derive(Clone)]
 pub struct Client {
-    transport: Arc<Transport>,
+    servers: Arc<Servers>,
 }
 
 impl Client {
     /// A client of an endpoint; connects with the first request.
     pub fn new(endpoint: Endpoint) -> Result<Self, ClientError> {
-        Ok(Client { transport: Arc::new(Transport::new(endpoint)?) })
+        let given = vec![endpoint.server.clone()];
+        Self::of_servers("", endpoint, given)
+    }
+
+    /// A client of several servers of one cluster, at the URLs `given` and those that it is told of later. Clients
+    /// of different names prefer different servers. `endpoint` says how they are reached; its own address counts
+    /// only where it is given.
+    pub fn of_servers(name: &str, endpoint: Endpoint, given: Vec<String>) -> Result<Self, ClientError> {
+        if given.is_empty() {
+            return Err(wrong("servers", "none is given"));
+        }
+        Ok(Client { servers: Arc::new(Servers::new(name, endpoint, given)?) })
     }
 
     /// A client from a kubeconfig file and one of its contexts (the current one if `None`).
     pub fn from_kubeconfig(path: &Path, context: Option<&str>) -> Result<Self, ClientError> {
         Self::new(Kubeconfig::load(path)?.endpoint(context)?)
+    }
+
+    /// The same client, but of one of its servers alone; `None` where the server is not known (any more).
+    pub fn at(&self, server: &str) -> Option<Self> {
+        self.servers.find(server).map(|transport| Client { servers: Arc::new(Servers::only(transport)) })
+    }
+
+    /// These are all servers that live now, beside those that were given.
+    pub fn learn_servers(&self, urls: &[String]) {
+        self.servers.learn(urls);
+    }
+
+    /// The URLs of all servers that are known, the preferred one first, now and whenever that changes.
+    pub fn servers(&self) -> watch::Receiver<Vec<String>> {
+        self.servers.list()
+    }
+
+    /// The URL of the server in use.
+    pub fn server(&self) -> String {
+        self.servers.current().url().to_owned()
+    }
+
+    /// How far this machine's clock is from the server's; `None` before the first answer.
+    pub fn clock_skew(&self) -> Option<Skew> {
+        self.servers.current().skew()
     }
 
     /// Reads an object or a list.
@@ -104,7 +143,7 @@ impl Client {
     ) -> Result<Response<Bytes>, ClientError> {
         let operation = operation(&method, path);
         let request = self.request(method, path, headers, Full::new(body))?;
-        let (head, body) = self.transport.send(request, &operation).await?.into_parts();
+        let (head, body) = self.deliver(request, &operation).await?.into_parts();
         let body = BodyReader::new(body, operation).read_whole(BODY_BYTES).await?;
         Ok(Response::from_parts(head, body))
     }
@@ -113,7 +152,7 @@ impl Client {
     pub async fn stream(&self, path: &str) -> Result<BodyReader, ClientError> {
         let operation = operation(&Method::GET, path);
         let request = self.request(Method::GET, path, HeaderMap::new(), Full::default())?;
-        let response = self.transport.send(request, &operation).await?;
+        let response = self.deliver(request, &operation).await?;
         if response.status().is_success() {
             return Ok(BodyReader::new(response.into_body(), operation));
         }
@@ -137,7 +176,7 @@ impl Client {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_str(protocol).map_err(|error| wrong("protocol", error))?);
         let request = self.request(method, path, headers, Empty::new())?;
-        let response = self.transport.upgrade(request, &operation).await?;
+        let response = self.servers.current().upgrade(request, &operation).await?;
         if response.status() != 101 {
             return Err(refusal(response, operation).await);
         }
@@ -166,12 +205,16 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| unexpected(&method, path, error))
     }
 
+    async fn deliver(&self, request: Request<Full<Bytes>>, operation: &str) -> Result<Response<Incoming>, ClientError> {
+        crate::deliver::deliver(&self.servers, request, operation).await
+    }
+
     fn request<B>(&self, method: Method, path: &str, headers: HeaderMap, body: B) -> Result<Request<B>, ClientError> {
         let mut request = Request::new(body);
         *request.method_mut() = method;
-        *request.uri_mut() = self.transport.uri(path)?;
+        *request.uri_mut() = path.parse().map_err(|error| wrong(&format!("path {path:?}"), error))?;
         *request.headers_mut() = headers;
-        let endpoint = &self.transport.endpoint;
+        let endpoint = self.servers.endpoint();
         let headers = request.headers_mut();
         headers.entry(ACCEPT).or_insert(HeaderValue::from_static(JSON));
         if let Ok(agent) = HeaderValue::from_str(&endpoint.user_agent) {

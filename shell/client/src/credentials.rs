@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::HeaderValue;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::WantsClientCert;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
+use rustls::{CertificateError, ClientConfig, ConfigBuilder, RootCertStore};
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::ClientError;
 
@@ -105,13 +107,7 @@ impl Endpoint {
 
     /// The TLS settings, read anew, without ALPN.
     pub(crate) fn tls(&self) -> Result<ClientConfig, ClientError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.authority, "certificate authority")? {
-            roots.add(certificate).map_err(|error| wrong("certificate authority", error))?;
-        }
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let builder = builder.map_err(|error| wrong("TLS", error))?.with_root_certificates(roots);
+        let builder = self.trust(Arc::new(DefaultTimeProvider))?;
         let Identity::Certificate { certificate, key } = &self.identity else {
             return Ok(builder.with_no_client_auth());
         };
@@ -119,6 +115,40 @@ impl Endpoint {
         let key =
             PrivateKeyDer::from_pem_slice(&key.read("client key")?).map_err(|error| wrong("client key", error))?;
         builder.with_client_auth_cert(chain, key).map_err(|error| wrong("client certificate", error))
+    }
+
+    /// The TLS settings of nobody, at a time at which the certificate holds that did not hold now, as `error` says.
+    pub(crate) fn tls_at_time_of(&self, error: &std::io::Error) -> Option<ClientConfig> {
+        let told = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+        let rustls::Error::InvalidCertificate(invalid) = told else { return None };
+        let holds = match invalid {
+            CertificateError::NotValidYetContext { not_before, .. } => not_before.as_secs().saturating_add(1),
+            CertificateError::ExpiredContext { not_after, .. } => not_after.as_secs().saturating_sub(1),
+            _ => return None,
+        };
+        let clock = Fixed(UnixTime::since_unix_epoch(Duration::from_secs(holds)));
+        Some(self.trust(Arc::new(clock)).ok()?.with_no_client_auth())
+    }
+
+    /// Trusts the authority and nobody else.
+    fn trust(&self, clock: Arc<dyn TimeProvider>) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, ClientError> {
+        let mut roots = RootCertStore::empty();
+        for certificate in certificates(&self.authority, "certificate authority")? {
+            roots.add(certificate).map_err(|error| wrong("certificate authority", error))?;
+        }
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let builder = ClientConfig::builder_with_details(provider, clock).with_safe_default_protocol_versions();
+        Ok(builder.map_err(|error| wrong("TLS", error))?.with_root_certificates(roots))
+    }
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct Fixed(UnixTime);
+
+impl TimeProvider for Fixed {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(self.0)
     }
 }
 

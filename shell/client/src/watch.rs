@@ -3,8 +3,6 @@
 //! One task lists, then watches from the list's revision, and resumes from the last revision it has seen. It lists
 //! again only when the server no longer knows that revision. Whoever reads gets all of it in order.
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 use http::Method;
 use serde_json::Value;
@@ -12,7 +10,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::client::unexpected;
-use crate::limits::{BACKOFF_FIRST, BACKOFF_LAST, WATCH_EVENTS, WATCH_LINE_BYTES, WATCH_SECONDS, WATCH_SILENCE};
+use crate::jitter::Backoff;
+use crate::limits::{WATCH_EVENTS, WATCH_LINE_BYTES, WATCH_SECONDS, WATCH_SILENCE};
 use crate::request::join_query;
 use crate::{BodyReader, Client, ClientError};
 
@@ -73,30 +72,16 @@ enum End {
     Relist,
 }
 
-/// Pauses that grow with every failure in a row.
-struct Backoff(Duration);
-
-impl Backoff {
-    fn reset(&mut self) {
-        self.0 = BACKOFF_FIRST;
-    }
-
-    async fn pause(&mut self) {
-        tokio::time::sleep(self.0).await;
-        self.0 = (self.0 * 2).min(BACKOFF_LAST);
-    }
-}
-
 impl Follower {
     async fn drive(self) {
-        let mut backoff = Backoff(BACKOFF_FIRST);
+        let mut backoff = Backoff::default();
         loop {
             let revision = match self.restart().await {
                 Ok(Some(revision)) => revision,
                 Ok(None) => return,
                 Err(error) => {
-                    tracing::warn!(path = self.path, %error, "cannot list");
-                    backoff.pause().await;
+                    tracing::debug!(path = self.path, %error, "cannot list");
+                    self.rest(&error, &mut backoff).await;
                     continue;
                 }
             };
@@ -127,23 +112,35 @@ impl Follower {
     async fn resume(&self, mut revision: String, backoff: &mut Backoff) -> bool {
         loop {
             let before = revision.clone();
-            match self.watch_once(&mut revision).await {
-                Ok(End::Unheard) => return true,
-                Ok(End::Relist) => {
-                    backoff.pause().await;
-                    return false;
-                }
-                Ok(End::Resume) => {}
-                Err(error) if error.code() == 410 => return false,
-                Err(error) => tracing::debug!(path = self.path, %error, "a watch ended early"),
-            }
+            let ended = self.watch_once(&mut revision).await;
             // Without progress the server may be in trouble; with it, or after a whole turn, there is no hurry to
             // be slow.
             if revision != before {
                 backoff.reset();
             }
-            backoff.pause().await;
+            match ended {
+                Ok(End::Unheard) => return true,
+                Ok(End::Relist) => {
+                    backoff.pause().await;
+                    return false;
+                }
+                Ok(End::Resume) => backoff.pause().await,
+                Err(error) if error.code() == 410 => return false,
+                Err(error) => {
+                    tracing::debug!(path = self.path, %error, "a watch ended early");
+                    self.rest(&error, backoff).await;
+                }
+            }
         }
+    }
+
+    /// Pauses after a failure. Where no server can be reached it is the servers' pauses that grow, for all watches
+    /// together.
+    async fn rest(&self, error: &ClientError, backoff: &mut Backoff) {
+        if matches!(error, ClientError::Connect { .. }) {
+            backoff.reset();
+        }
+        backoff.pause().await;
     }
 
     async fn watch_once(&self, revision: &mut String) -> Result<End, ClientError> {

@@ -1,6 +1,7 @@
 //! The client against a server on loopback, over TLS.
 
 mod server;
+mod servers;
 
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
