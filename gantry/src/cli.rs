@@ -50,6 +50,10 @@ pub enum Command {
     },
     /// Print the version
     Version,
+    /// Print the points at which a test can stop this build, one a line
+    #[cfg(feature = "failpoints")]
+    #[command(hide = true)]
+    Failpoints,
 }
 
 /// Where the cluster of this machine keeps everything.

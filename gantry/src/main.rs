@@ -3,6 +3,7 @@
 
 mod cli;
 mod commands;
+mod failpoints;
 mod kubeconfig;
 mod output;
 mod paths;
@@ -22,6 +23,11 @@ fn main() -> ExitCode {
     let cli = cli::Cli::parse();
     let filter = EnvFilter::try_from_env("GANTRY_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    #[cfg(feature = "failpoints")]
+    if let Err(error) = failpoints::arm_from_environment() {
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
     match commands::dispatch(cli.command) {
         Ok(code) => ExitCode::from(code),
         Err(error) if output::nobody_reads(&error) => ExitCode::SUCCESS,

@@ -41,6 +41,11 @@ pub fn dispatch(command: Command) -> Result<u8> {
             clap_complete::generate(shell, &mut Cli::command(), "gantry", &mut std::io::stdout());
             Ok(0)
         }
+        #[cfg(feature = "failpoints")]
+        Command::Failpoints => {
+            crate::failpoints::all().for_each(|name| println!("{name}"));
+            Ok(0)
+        }
         Command::Version => {
             println!("gantry {} (Kubernetes API {})", env!("CARGO_PKG_VERSION"), crate::KUBERNETES_VERSION);
             Ok(0)

@@ -6,16 +6,23 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::failpoints::failpoint;
+
 /// Writes `text` to `path` with mode 0600, so that a reader sees the old file or the whole new one.
 pub fn write_private(path: &Path, text: &str) -> Result<()> {
     let beside = path.with_extension("new");
     let write = || -> std::io::Result<()> {
         // A leftover of a crash may have other permissions.
         let _ = std::fs::remove_file(&beside);
+        failpoint!("gantry::before_file");
         let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
         file.write_all(text.as_bytes())?;
+        failpoint!("gantry::file_before_sync");
         file.sync_all()?;
-        std::fs::rename(&beside, path)
+        failpoint!("gantry::file_before_rename");
+        std::fs::rename(&beside, path)?;
+        failpoint!("gantry::after_file");
+        Ok(())
     };
     write().with_context(|| format!("writing {}", path.display()))
 }

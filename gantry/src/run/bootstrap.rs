@@ -7,6 +7,8 @@ use futures_util::{StreamExt, stream};
 use gantry_cluster::Cluster;
 use gantry_registry::{Request, bootstrap};
 
+use crate::failpoints::failpoint;
+
 /// Writes under way at the same time; they share their syncs to disk.
 const WRITES_AT_ONCE: usize = 64;
 
@@ -25,5 +27,8 @@ pub async fn fill(cluster: &Arc<Cluster>) -> Result<()> {
 
 async fn write(cluster: &Cluster, request: Request) -> Result<()> {
     let kind = request.target.kind.plural;
-    cluster.execute(request).await.map(drop).map_err(|status| anyhow!("writing the first {kind}: {status}"))
+    failpoint!("gantry::before_first_object");
+    let written = cluster.execute(request).await.map(drop);
+    failpoint!("gantry::after_first_object");
+    written.map_err(|status| anyhow!("writing the first {kind}: {status}"))
 }

@@ -21,6 +21,7 @@ use super::host::Host;
 use super::steps::Steps;
 use super::{bootstrap, in_url};
 use crate::cli::ServerFlags;
+use crate::failpoints::failpoint;
 use crate::kubeconfig;
 use crate::paths::Paths;
 use crate::pki::{self, Pki};
@@ -49,10 +50,12 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     let settings = Settings { api_port: flags.listen.port(), ..Settings::default() };
     let pki = certificates(paths, flags.listen, host, &settings)?;
     steps.done("certificates");
+    failpoint!("gantry::before_store");
     let (store, cluster) = open(paths, settings).await?;
     steps.done(&format!("store at revision {}", cluster.view().revision()));
     bootstrap::fill(&cluster).await?;
     steps.done("first objects");
+    failpoint!("gantry::after_first_objects");
     let server = listen(&pki, flags.listen, host, &cluster).await?;
     let url = format!("https://{}:{}", in_url(reachable(server.address().ip())), server.address().port());
     let merged = kubeconfigs(paths, flags, host, &pki, &url)?;
@@ -94,6 +97,7 @@ impl Running {
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
         self.server.shutdown().await;
+        failpoint!("gantry::before_close");
         if let Err(error) = self.store.close().await {
             tracing::warn!(%error, "closing the store");
         }
@@ -156,7 +160,8 @@ async fn open(paths: &Paths, settings: Settings) -> Result<(EmbeddedStore, Arc<C
     let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder)).await?;
     let store = store.with_context(|| format!("opening the store in {}", paths.store().display()))?;
     let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().context("eight bytes")?);
-    let cluster = Cluster::open(Arc::new(store.clone()), Setup::new(settings, seed)).await.context("reading the store")?;
+    let cluster =
+        Cluster::open(Arc::new(store.clone()), Setup::new(settings, seed)).await.context("reading the store")?;
     Ok((store, cluster))
 }
 
@@ -192,6 +197,7 @@ fn kubeconfigs(
     let ca = pki.authority.cert_pem();
     let admin = kubeconfig::document(url, ca, &pki.authority.issue_client("kubernetes-admin", "system:masters")?);
     kubeconfig::write(&paths.admin_kubeconfig(), &admin)?;
+    failpoint!("gantry::between_kubeconfigs");
     let node = pki.authority.issue_client(&format!("system:node:{}", host.name), "system:nodes")?;
     kubeconfig::write(&paths.node_kubeconfig(), &kubeconfig::document(url, ca, &node))?;
     if flags.no_merge_kubeconfig {

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::json;
 
 use crate::error::AgentError;
+use crate::failpoints::failpoint;
 use crate::paths::Paths;
 
 /// The network's name.
@@ -23,6 +24,7 @@ pub(crate) fn write(paths: &Paths, pod_cidr: &str, mtu: u32) -> Result<(), Agent
     // containerd reads the folder as soon as it changes: it must never see half a file.
     let draft = paths.cni_conf().join(format!(".{FILE}.new"));
     fs::write(&draft, text).map_err(AgentError::at("write", &draft))?;
+    failpoint!("agent::network_before_swap");
     fs::rename(&draft, &file).map_err(AgentError::at("write", &file))
 }
 

@@ -10,6 +10,7 @@ mod config;
 mod containerd;
 mod error;
 mod events;
+mod failpoints;
 pub mod images;
 mod limits;
 mod logs;
@@ -28,6 +29,8 @@ mod volumes;
 
 pub use config::{Config, Progress, Step};
 pub use error::AgentError;
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAILPOINTS;
 pub use run::run;
 pub use teardown::teardown;
 

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::clock::{Clock, SystemClock};
 use crate::election::{Epoch, Leadership};
+use crate::failpoints::failpoint;
 use crate::feed::{Feed, WatchFrom};
 use crate::follow::{self, State};
 use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
@@ -233,6 +234,7 @@ impl Cluster {
         // decided on one that is known to be.
         let mut fresh = !self.store.shared();
         for _ in 0..COMMIT_ATTEMPTS {
+            failpoint!("cluster::before_decide");
             let decision = {
                 let context = Context { now: self.now(), seed: self.next_seed(), settings: &self.settings };
                 decide(&self.state.read().view, &request, &context)
@@ -256,6 +258,7 @@ impl Cluster {
                 Commit::Done(at) => {
                     Metrics::count(&self.metrics.commits);
                     stamp(&mut reply.body, at);
+                    failpoint!("cluster::before_reply");
                     return Ok(reply);
                 }
                 Commit::Conflict { key, .. } if Epoch::is_fence(&key) => {
@@ -269,7 +272,10 @@ impl Cluster {
 
     /// Commits, and waits until the view shows the commit, or what it met. A term in which that fails is in doubt.
     async fn commit(&self, txn: Txn, epoch: Option<Epoch>) -> Result<Commit, Box<Status>> {
-        let (status, known) = match timeout(COMMIT_WAIT, self.store.commit(txn)).await {
+        failpoint!("cluster::before_commit");
+        let committed = timeout(COMMIT_WAIT, self.store.commit(txn)).await;
+        failpoint!("cluster::after_commit");
+        let (status, known) = match committed {
             Ok(Ok(commit)) => {
                 let (Commit::Done(at) | Commit::Conflict { revision: at, .. }) = commit;
                 if matches!(&commit, Commit::Conflict { key, .. } if Epoch::is_fence(key)) {

@@ -14,6 +14,7 @@ use gantry_store::{Commit, KeyChange, StoreError, Txn};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::Cluster;
+use crate::failpoints::failpoint;
 use crate::limits::{LEADER_RENEW, LEADER_RETRY, LEADER_TERM};
 
 /// Prefix of everything that is not an object.
@@ -169,7 +170,9 @@ impl Cluster {
             writes: vec![(epoch, Some(identity.clone())), (alive, Some(identity))],
             durable: true,
         };
+        failpoint!("cluster::before_take_over");
         let answer = timeout(LEADER_TERM, self.store().commit(txn)).await;
+        failpoint!("cluster::after_take_over");
         let lost = || StoreError::Unknown { operation: "take the lead", cause: "no answer within a term".to_owned() };
         answer.unwrap_or_else(|_| Err(lost()))
     }

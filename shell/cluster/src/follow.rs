@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use crate::cluster::{Cluster, OpenError};
 use crate::election::Leadership;
+use crate::failpoints::failpoint;
 use crate::feed::History;
 use crate::keys;
 use crate::limits::{FEED_CHANGES, PARSE_SHARE, REREAD_PAUSE};
@@ -133,6 +134,7 @@ async fn reread(cluster: &Weak<Cluster>) -> Option<Watch> {
 impl Cluster {
     fn apply(&self, batch: &Batch) {
         let parsed: Vec<_> = batch.changes.iter().filter_map(|change| parse(change, batch.revision)).collect();
+        failpoint!("cluster::before_apply");
         let mut state = self.state().write();
         for (key, object) in parsed {
             if let Some(change) = state.view.apply(key, object, batch.revision) {
@@ -149,6 +151,7 @@ impl Cluster {
             let noted = batch.changes.iter().filter(|change| leadership.note(change, batch.revision)).count();
             noted > 0
         });
+        failpoint!("cluster::after_apply");
         self.has_reached(batch.revision);
     }
 }

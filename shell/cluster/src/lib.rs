@@ -9,6 +9,7 @@ mod clock;
 mod cluster;
 mod compact;
 mod election;
+mod failpoints;
 mod feed;
 mod follow;
 mod keys;
@@ -18,5 +19,7 @@ mod metrics;
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, OpenError, Reply, Setup};
 pub use election::{Epoch, Leadership};
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAILPOINTS;
 pub use feed::{Feed, Lagged, WatchFrom};
 pub use metrics::Metrics;

@@ -11,6 +11,7 @@ use gantry_view::{Change, Intent, Outcome};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 
+use crate::failpoints::failpoint;
 use crate::intents::Actor;
 use crate::limits::{KEYS_IN_FLIGHT, KEYS_PER_TURN};
 use crate::queue::Queue;
@@ -164,7 +165,11 @@ async fn carry_out_all(
     actor: Arc<Actor>,
     intents: Vec<Intent>,
 ) -> Option<(Intent, Box<Status>)> {
-    for intent in intents {
+    failpoint!("runner::before_intents");
+    for (number, intent) in intents.into_iter().enumerate() {
+        if number > 0 {
+            failpoint!("runner::between_intents");
+        }
         if let Err(status) = actor.carry_out(&cluster, intent.clone()).await {
             // A conflict is the ordinary sign that something moved; everything else is worth a line.
             if status.code == 409 {
@@ -175,5 +180,6 @@ async fn carry_out_all(
             return Some((intent, status));
         }
     }
+    failpoint!("runner::after_intents");
     None
 }

@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use crate::failpoints::failpoint;
 use crate::limits::{EVENT_MESSAGE_MAX, EVENT_WINDOW, EVENTS_REMEMBERED};
 
 /// What makes two events the same: uid of the object, type, reason and message.
@@ -74,9 +75,11 @@ impl Recorder {
         };
         let options = Options { field_manager: self.component.to_owned(), ..Options::default() };
         let request = Request { user: user.clone(), target, operation, options };
+        failpoint!("runner::before_event");
         if let Err(status) = cluster.execute_as_leader(request, self.epoch).await {
             tracing::debug!(%about, reason, %status, "an event was not written");
         }
+        failpoint!("runner::after_event");
     }
 
     fn repeat(&self, sameness: &Sameness, now: Timestamp) -> Option<Seen> {

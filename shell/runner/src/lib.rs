@@ -8,6 +8,7 @@
 
 mod controller;
 mod events;
+mod failpoints;
 mod intents;
 pub mod limits;
 mod queue;
@@ -15,6 +16,8 @@ mod scheduler;
 
 use std::sync::Arc;
 
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAILPOINTS;
 use gantry_cluster::{Cluster, Epoch};
 use gantry_controllers::Controller;
 use gantry_scheduler::Scheduler;
@@ -37,8 +40,10 @@ pub async fn run(cluster: Arc<Cluster>, parts: impl Fn() -> Parts, mut stop: wat
             () = told(&mut stop) => return,
             epoch = cluster.campaign() => epoch,
         };
+        failpoints::failpoint!("runner::before_term");
         // Ended with the term: what is under way then is refused by the store.
         let _tasks = start(&cluster, parts(), epoch);
+        failpoints::failpoint!("runner::after_term");
         tokio::select! {
             biased;
             () = told(&mut stop) => {

@@ -10,6 +10,7 @@ use gantry_scheduler::Scheduler;
 use gantry_view::{Intent, ObjectKey, Outcome};
 use tokio::time::{Instant, sleep_until};
 
+use crate::failpoints::failpoint;
 use crate::intents::Actor;
 use crate::limits::BINDS_IN_FLIGHT;
 
@@ -81,10 +82,12 @@ fn take_back(cluster: &Cluster, scheduler: &mut Scheduler, refused: &[ObjectKey]
 async fn carry_out(cluster: &Cluster, actor: &Actor, intents: Vec<Intent>) -> Vec<ObjectKey> {
     let work = stream::iter(by_pod(intents)).map(|(pod, intents)| async move {
         for intent in intents {
+            failpoint!("runner::before_binding");
             if let Err(status) = actor.carry_out(cluster, intent).await {
                 tracing::debug!(%pod, %status, "a placement was refused");
                 return Some(pod);
             }
+            failpoint!("runner::after_binding");
         }
         None
     });

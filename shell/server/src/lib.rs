@@ -7,6 +7,7 @@
 mod app;
 mod authn;
 mod discovery;
+mod failpoints;
 mod health;
 pub mod limits;
 mod metrics;
@@ -28,6 +29,8 @@ mod watch;
 mod write;
 
 pub use authn::KeyError;
+#[cfg(feature = "failpoints")]
+pub use failpoints::FAILPOINTS;
 pub use server::{Config, Server, StartError, Version};
 pub use tls::{Tls, TlsError};
 pub use tunnel::Tunnels;

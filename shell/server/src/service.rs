@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use crate::app::{App, Call};
 use crate::authn::{self, Peer};
+use crate::failpoints::failpoint;
 use crate::limits::REQUEST;
 use crate::query::Query;
 use crate::respond::{self, Answer};
@@ -49,6 +50,7 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
         }
     };
     let mut answer = outcome.unwrap_or_else(|status| respond::refusal(&status, &for_refusals));
+    failpoint!("server::before_answer");
     respond::finish(&mut answer, &audit_id);
     ticket.answered(answer.status().as_u16(), started.elapsed());
     answer

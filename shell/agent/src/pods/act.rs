@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::launch;
 use super::worker::{Finished, News, Scene};
 use crate::error::AgentError;
+use crate::failpoints::failpoint;
 use crate::probes::Target;
 use crate::volumes;
 
@@ -18,6 +19,7 @@ impl Scene {
     pub(super) async fn act(self, action: Action) -> Finished {
         let mut news = Vec::new();
         let begun = Instant::now();
+        failpoint!("agent::before_action");
         let result = match &action {
             Action::CreateSandbox { attempt } => self.create_sandbox(*attempt, &mut news).await,
             Action::StopSandbox { id } => self.stop_sandbox(id, &mut news).await,
@@ -44,6 +46,7 @@ impl Scene {
             Action::Finish | Action::Notify(_) => Ok(()),
         };
         let took = begun.elapsed();
+        failpoint!("agent::after_action");
         tracing::debug!(pod = pod::name(&self.pod), ?action, ?took, failure = ?result.as_ref().err(), "done");
         let done = result.map_or_else(Done::Failed, |()| Done::Well);
         Finished { action: Some((action, done)), news }
@@ -80,6 +83,7 @@ impl Scene {
                 return Err(refuse(&error));
             }
         };
+        failpoint!("agent::sandbox_after_create");
         runtime.own(&id, uid);
         let found = runtime.sandbox(&id).await.map_err(|error| refuse(&error))?;
         if let Some(found) = found {

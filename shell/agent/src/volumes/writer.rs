@@ -9,6 +9,7 @@ use gantry_node::volume::File;
 use jiff::Timestamp;
 
 use crate::error::AgentError;
+use crate::failpoints::failpoint;
 
 const LINK: &str = "..data";
 const NEW_LINK: &str = "..data_tmp";
@@ -31,7 +32,9 @@ pub(super) fn write(folder: &Path, files: &BTreeMap<String, File>, group: Option
     let new_link = folder.join(NEW_LINK);
     let _ = fs::remove_file(&new_link);
     symlink(name, &new_link).map_err(AgentError::at("link", &new_link))?;
+    failpoint!("agent::volume_before_swap");
     fs::rename(&new_link, folder.join(LINK)).map_err(AgentError::at("rename", &new_link))?;
+    failpoint!("agent::volume_after_swap");
     link_names(folder, files)?;
     if let Some(old) = present {
         let _ = fs::remove_dir_all(old);

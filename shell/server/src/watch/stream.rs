@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Transition, transition};
 use super::frame::{self, SharedFrames};
+use crate::failpoints::failpoint;
 use crate::limits::{BOOKMARKS, PIECE_BYTES};
 use crate::metrics::Gauge;
 use crate::negotiate::Shape;
@@ -107,7 +108,8 @@ pub(super) struct Watcher {
 impl Watcher {
     /// The frames of this watch: it ends after `life`.
     pub(super) fn into_stream(self, life: Duration, bookmarks: bool) -> Frames {
-        let mut ticks = tokio::time::interval_at(Instant::now() + BOOKMARKS, BOOKMARKS);
+        let every = bookmark_interval();
+        let mut ticks = tokio::time::interval_at(Instant::now() + every, every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let ticks = bookmarks.then_some(ticks);
         let end = Box::pin(tokio::time::sleep(life));
@@ -150,7 +152,11 @@ impl Watcher {
         if out.len() < PIECE_BYTES && std::mem::take(&mut self.announce_end) {
             out.extend_from_slice(&self.encoder.bookmark(self.revision, true));
         }
-        (!out.is_empty()).then(|| Bytes::from(out))
+        if out.is_empty() {
+            return None;
+        }
+        failpoint!("server::before_initial_events");
+        Some(Bytes::from(out))
     }
 
     fn frame(&mut self, change: &Arc<Change>) -> Option<Bytes> {
@@ -161,11 +167,13 @@ impl Watcher {
             return None;
         }
         let (transition, object) = transition(change, &self.selection)?;
+        failpoint!("server::before_event");
         Some(self.encoder.change(change, transition, object))
     }
 
     /// Everything that the view shows by now, then how far that is.
     fn bookmark(&mut self) -> Bytes {
+        failpoint!("server::before_bookmark");
         // The feed has every change of the view's revision, for both move under one lock.
         let now = self.cluster.view().revision();
         let mut out = Vec::new();
@@ -190,6 +198,14 @@ impl Watcher {
         let status = Status::expired("too old resource version: the watch was slower than the changes");
         self.encoder.error(&status)
     }
+}
+
+/// How often; a test that returns milliseconds from this point does not wait as long.
+fn bookmark_interval() -> Duration {
+    failpoint!("server::bookmark_every", |given: Option<String>| {
+        given.and_then(|given| given.parse().ok()).map_or(BOOKMARKS, Duration::from_millis)
+    });
+    BOOKMARKS
 }
 
 async fn tick(ticks: &mut Option<Interval>) {

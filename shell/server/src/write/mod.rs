@@ -20,6 +20,7 @@ pub(crate) use options::{Verb, read as read_options};
 
 use crate::Refusal;
 use crate::app::{App, Call};
+use crate::failpoints::failpoint;
 use crate::limits::{DELETES_AT_A_TIME, WARNING_BYTES};
 use crate::negotiate::{Accepted, Offer, Shape, accept};
 use crate::read::options::ListOptions;
@@ -46,7 +47,9 @@ pub(crate) async fn write(
         subresource: call.asked.subresource.clone(),
     };
     let write = Write { user: call.user.clone(), target, operation, options };
+    failpoint!("server::before_write");
     let reply = app.cluster.execute(write).await?;
+    failpoint!("server::after_write");
     answer(call, kind, reply, &accepted)
 }
 
