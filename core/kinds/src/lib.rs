@@ -11,6 +11,7 @@ pub mod field;
 pub mod kinds;
 pub mod meta;
 pub mod names;
+pub mod presence;
 pub mod quantity;
 pub mod row;
 mod rules;

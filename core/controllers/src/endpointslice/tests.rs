@@ -1,4 +1,4 @@
-use gantry_kinds::NAMESPACE;
+use gantry_kinds::{LEASE, NAMESPACE};
 use serde_json::json;
 
 use super::*;
@@ -172,4 +172,66 @@ fn the_api_has_its_slice() {
     world.merge(&key, json!({"ports": []}));
     world.settle(&mut [&mut controller]);
     assert_eq!(world.view.at(&key).unwrap().value()["ports"], slice["ports"]);
+}
+
+/// A server says that it is there, again if it did before.
+fn hear_server(world: &mut World, number: u8) {
+    let key = ObjectKey::new(&LEASE, "kube-system", &format!("apiserver-{number}"));
+    let renewed = crate::time::stamp(world.now);
+    if world.view.at(&key).is_some() {
+        return world.merge(&key, json!({"spec": {"renewTime": renewed}}));
+    }
+    let labels = json!({"apiserver.kubernetes.io/identity": "kube-apiserver"});
+    let annotations = json!({"gantry.io/api-address": format!("192.0.2.{number}:6443")});
+    let meta = json!({"name": &*key.name, "namespace": "kube-system", "labels": labels, "annotations": annotations});
+    world.put(&LEASE, json!({"metadata": meta, "spec": {"leaseDurationSeconds": 10, "renewTime": renewed}}));
+}
+
+fn api_addresses(world: &World) -> Vec<String> {
+    let slice = world.view.get(&ENDPOINT_SLICE, "default", "kubernetes").unwrap().value();
+    let endpoints = tree::list_at(&slice, "/endpoints").iter();
+    endpoints.map(|e| e["addresses"][0].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_api_is_where_servers_are_alive() {
+    let mut world = world();
+    let given = Settings::new("", vec!["192.0.2.1".parse().unwrap()], 6443);
+    let mut controller = ApiEndpoints::new(&given);
+    world.settle(&mut [&mut controller]);
+    assert_eq!(api_addresses(&world), ["192.0.2.1"]);
+    for _ in 0..2 {
+        for number in [1, 2, 3] {
+            hear_server(&mut world, number);
+        }
+        world.settle(&mut [&mut controller]);
+        world.pass(1);
+    }
+    assert_eq!(api_addresses(&world), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+    for _ in 0..4 {
+        world.pass(3);
+        hear_server(&mut world, 1);
+        hear_server(&mut world, 3);
+        world.settle(&mut [&mut controller]);
+    }
+    assert_eq!(api_addresses(&world), ["192.0.2.1", "192.0.2.3"]);
+    // A controller that begins anew gives those that are published their time, and those that were lost none.
+    let mut anew = ApiEndpoints::new(&given);
+    world.settle(&mut [&mut anew]);
+    assert_eq!(api_addresses(&world), ["192.0.2.1", "192.0.2.3"]);
+    world.pass(3);
+    hear_server(&mut world, 2);
+    world.settle(&mut [&mut anew]);
+    assert_eq!(api_addresses(&world), ["192.0.2.1", "192.0.2.2", "192.0.2.3"]);
+}
+
+#[test]
+fn when_all_servers_are_silent_what_is_published_stays() {
+    let mut world = world();
+    let mut controller = ApiEndpoints::new(&Settings::new("", vec!["192.0.2.1".parse().unwrap()], 6443));
+    hear_server(&mut world, 2);
+    world.settle(&mut [&mut controller]);
+    world.pass(60);
+    world.settle(&mut [&mut controller]);
+    assert_eq!(api_addresses(&world), ["192.0.2.2"]);
 }
