@@ -29,6 +29,32 @@ pub enum StoreError {
         /// The bound.
         limit: usize,
     },
+    /// The transaction compares, or writes, more keys than the store takes.
+    #[error("commit: the transaction has {count} operations, at most {limit} are accepted")]
+    TooManyOperations {
+        /// Compares or writes, whichever are more.
+        count: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// The server of the store is of a release that cannot be used.
+    #[error("connect to {endpoint}: etcd {found} is too old, {needed} or newer is needed")]
+    Outdated {
+        /// The server.
+        endpoint: String,
+        /// Its release.
+        found: String,
+        /// The oldest release that can be used.
+        needed: &'static str,
+    },
+    /// Something is stored where only an empty store will do; nothing was changed.
+    #[error("{operation}: there are keys under {place} already")]
+    NotEmpty {
+        /// What was being done.
+        operation: &'static str,
+        /// Where the keys are.
+        place: String,
+    },
     /// The disk is full; reads go on, and writes do once there is space again.
     #[error("commit: no space is left on the disk of {path}: {available} bytes are free")]
     Full {

@@ -13,6 +13,7 @@ pub mod limits;
 mod watch;
 
 pub mod embedded;
+pub mod etcd;
 pub mod memory;
 
 #[cfg(test)]
@@ -24,6 +25,7 @@ use bytes::Bytes;
 pub use disk::{Disk, DiskFile, SystemDisk};
 pub use embedded::{Checked, EmbeddedStore, Sizes, Snapshot, load, verify};
 pub use error::StoreError;
+pub use etcd::{EtcdConfig, EtcdStore};
 pub use failpoints::FAILPOINTS;
 #[cfg(any(test, feature = "faults"))]
 pub use faults::{FaultyDisk, SimulatedStore};

@@ -1,5 +1,7 @@
 //! Every bound of this crate, in one place.
 
+pub mod etcd;
+
 /// Transactions that may wait for the writer; more callers wait before they hand theirs in.
 pub const QUEUE_TXNS: usize = 1024;
 /// Transactions that share one write to disk.
