@@ -43,7 +43,8 @@ pub struct Kind {
     pub selectable: &'static [Selectable],
 }
 
-/// A field that selectors may name: its path, and how to read it from an object.
+/// A field that selectors may name: its path, and how to read it from an object. Reading looks only at fields that
+/// some path of the same row names, and at what is below them.
 pub type Selectable = (&'static str, fn(&Value) -> String);
 
 impl Kind {
@@ -96,7 +97,7 @@ impl PartialOrd for Kind {
 }
 impl Ord for Kind {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.identity().cmp(&other.identity())
+        if std::ptr::eq(self, other) { Ordering::Equal } else { self.identity().cmp(&other.identity()) }
     }
 }
 impl fmt::Debug for Kind {

@@ -1,31 +1,67 @@
 //! Secondary indexes of a view: who owns what, which uid is where, and objects by selectable field.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::object::{Object, ObjectKey};
 
-/// The indexes; kept by `View::apply` alone.
+/// Objects by a word.
+type Words<Set = BTreeSet<ObjectKey>> = BTreeMap<String, Set>;
+
+/// The indexes; kept by `View::apply` and `View::load` alone.
 #[derive(Default)]
 pub(crate) struct Indexes {
-    by_owner: BTreeMap<String, BTreeSet<ObjectKey>>,
+    by_owner: Words,
     by_uid: BTreeMap<String, ObjectKey>,
-    by_field: BTreeMap<(&'static str, usize, String), BTreeSet<ObjectKey>>,
-    by_term: BTreeMap<&'static str, BTreeMap<String, BTreeSet<ObjectKey>>>,
+    /// By the kind's schema, and by the place of the field in the kind's row.
+    by_field: BTreeMap<&'static str, Vec<Words>>,
+    by_term: BTreeMap<&'static str, Words>,
 }
 
 impl Indexes {
+    /// Indexes of many objects at once, which come in the order of their keys.
+    pub(crate) fn of(objects: &[Arc<Object>]) -> Self {
+        let mut owners: Words<Vec<ObjectKey>> = BTreeMap::new();
+        let mut uids = Vec::with_capacity(objects.len());
+        let mut fields: BTreeMap<&'static str, Vec<Words<Vec<ObjectKey>>>> = BTreeMap::new();
+        let mut terms: BTreeMap<&'static str, Words<Vec<ObjectKey>>> = BTreeMap::new();
+        for object in objects {
+            let key = object.key();
+            object.header.owners.iter().for_each(|owner| push(&mut owners, &owner.uid, key));
+            uids.push((object.uid().to_owned(), key.clone()));
+            let columns = fields.entry(key.kind.schema).or_default();
+            columns.resize_with(object.header.fields.len().max(columns.len()), BTreeMap::new);
+            object.header.fields.iter().zip(columns).for_each(|(value, column)| push(column, value, key));
+            if !object.header.terms.is_empty() {
+                let terms = terms.entry(key.kind.schema).or_default();
+                object.header.terms.iter().for_each(|term| push(terms, term, key));
+            }
+        }
+        let sets =
+            |lists: Words<Vec<ObjectKey>>| lists.into_iter().map(|(word, keys)| (word, keys.into_iter().collect()));
+        Indexes {
+            by_owner: sets(owners).collect(),
+            by_uid: uids.into_iter().collect(),
+            by_field: fields
+                .into_iter()
+                .map(|(schema, columns)| (schema, columns.into_iter().map(|column| sets(column).collect()).collect()))
+                .collect(),
+            by_term: terms.into_iter().map(|(schema, terms)| (schema, sets(terms).collect())).collect(),
+        }
+    }
+
     pub(crate) fn insert(&mut self, object: &Object) {
         let key = object.key();
         for owner in &object.header.owners {
-            self.by_owner.entry(owner.uid.clone()).or_default().insert(key.clone());
+            add(&mut self.by_owner, &owner.uid, key);
         }
         self.by_uid.insert(object.uid().to_owned(), key.clone());
-        for (at, value) in object.header.fields.iter().enumerate() {
-            self.by_field.entry((key.kind.schema, at, value.clone())).or_default().insert(key.clone());
-        }
-        for term in &object.header.terms {
+        let columns = self.by_field.entry(key.kind.schema).or_default();
+        columns.resize_with(object.header.fields.len().max(columns.len()), BTreeMap::new);
+        object.header.fields.iter().zip(columns).for_each(|(value, column)| add(column, value, key));
+        if !object.header.terms.is_empty() {
             let terms = self.by_term.entry(key.kind.schema).or_default();
-            terms.entry(term.clone()).or_default().insert(key.clone());
+            object.header.terms.iter().for_each(|term| add(terms, term, key));
         }
     }
 
@@ -37,9 +73,8 @@ impl Indexes {
         if self.by_uid.get(object.uid()) == Some(key) {
             self.by_uid.remove(object.uid());
         }
-        for (at, value) in object.header.fields.iter().enumerate() {
-            drop_entry(&mut self.by_field, &(key.kind.schema, at, value.clone()), key);
-        }
+        let columns = self.by_field.entry(key.kind.schema).or_default();
+        object.header.fields.iter().zip(columns).for_each(|(value, column)| drop_entry(column, value, key));
         if let Some(terms) = self.by_term.get_mut(key.kind.schema) {
             object.header.terms.iter().for_each(|term| drop_entry(terms, term, key));
         }
@@ -54,7 +89,7 @@ impl Indexes {
     }
 
     pub(crate) fn field(&self, schema: &'static str, at: usize, value: &str) -> impl Iterator<Item = &ObjectKey> {
-        self.by_field.get(&(schema, at, value.to_owned())).into_iter().flatten()
+        self.by_field.get(schema).and_then(|columns| columns.get(at)?.get(value)).into_iter().flatten()
     }
 
     pub(crate) fn term(&self, schema: &'static str, term: &str) -> impl Iterator<Item = &ObjectKey> + use<'_> {
@@ -62,11 +97,25 @@ impl Indexes {
     }
 }
 
-fn drop_entry<K: Ord>(map: &mut BTreeMap<K, BTreeSet<ObjectKey>>, at: &K, key: &ObjectKey) {
-    if let Some(set) = map.get_mut(at) {
-        set.remove(key);
-        if set.is_empty() {
-            map.remove(at);
+fn push(words: &mut Words<Vec<ObjectKey>>, word: &str, key: &ObjectKey) {
+    match words.get_mut(word) {
+        Some(keys) => keys.push(key.clone()),
+        None => drop(words.insert(word.to_owned(), vec![key.clone()])),
+    }
+}
+
+fn add(words: &mut Words, word: &str, key: &ObjectKey) {
+    match words.get_mut(word) {
+        Some(keys) => drop(keys.insert(key.clone())),
+        None => drop(words.insert(word.to_owned(), BTreeSet::from([key.clone()]))),
+    }
+}
+
+fn drop_entry(words: &mut Words, word: &str, key: &ObjectKey) {
+    if let Some(keys) = words.get_mut(word) {
+        keys.remove(key);
+        if keys.is_empty() {
+            words.remove(word);
         }
     }
 }

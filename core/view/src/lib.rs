@@ -7,6 +7,7 @@
 mod index;
 pub mod intent;
 mod object;
+mod parse;
 mod terms;
 mod view;
 

@@ -13,6 +13,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::parse;
+
 /// Kind, namespace (empty for cluster-scoped kinds) and name.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ObjectKey {
@@ -122,54 +124,18 @@ impl fmt::Debug for Object {
     }
 }
 
-#[derive(Deserialize)]
-struct Probe {
-    metadata: ProbeMeta,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct ProbeMeta {
-    name: String,
-    namespace: String,
-    uid: String,
-    generation: i64,
-    labels: Option<BTreeMap<String, String>>,
-    owner_references: Option<Vec<Owner>>,
-    finalizers: Option<Vec<String>>,
-    creation_timestamp: Option<Timestamp>,
-    deletion_timestamp: Option<Timestamp>,
-}
-
 impl Object {
     /// Takes the JSON of an object as the store keeps it, with `revision` as its resourceVersion: the text gets
     /// `metadata.resourceVersion` set. Errors when the bytes are not an object with metadata.
     pub fn parse(kind: KindRef, json: &[u8], revision: u64) -> Result<Self, Malformed> {
-        let mut value: Value = serde_json::from_slice(json).map_err(|e| Malformed { why: e.to_string() })?;
-        if let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-            meta.insert("resourceVersion".to_owned(), Value::String(revision.to_string()));
-        }
-        Self::from_value(kind, &value, revision)
+        let (header, json) = parse::read(kind, json, revision, true)?;
+        Ok(Object { header, json: Bytes::from(json), derived: OnceLock::new() })
     }
 
     /// An object from a parsed tree that carries its resourceVersion already.
     pub fn from_value(kind: KindRef, value: &Value, revision: u64) -> Result<Self, Malformed> {
-        let probe = Probe::deserialize(value).map_err(|e| Malformed { why: e.to_string() })?;
-        let meta = probe.metadata;
-        let header = Header {
-            key: ObjectKey::new(kind, &meta.namespace, &meta.name),
-            uid: meta.uid,
-            revision,
-            generation: meta.generation,
-            labels: meta.labels.unwrap_or_default(),
-            owners: meta.owner_references.unwrap_or_default(),
-            finalizers: meta.finalizers.unwrap_or_default(),
-            created: meta.creation_timestamp,
-            deleted: meta.deletion_timestamp,
-            fields: kind.selectable.iter().map(|(_, read)| read(value)).collect(),
-            terms: crate::terms::terms(kind, value),
-        };
         let json = serde_json::to_vec(value).map_err(|e| Malformed { why: e.to_string() })?;
+        let (header, json) = parse::read(kind, &json, revision, false)?;
         Ok(Object { header, json: Bytes::from(json), derived: OnceLock::new() })
     }
 

@@ -7,6 +7,15 @@ use std::collections::BTreeSet;
 use gantry_kinds::KindRef;
 use serde_json::Value;
 
+/// Whether an object has terms, told from its selectable fields alone.
+pub(crate) fn has_any(kind: KindRef, fields: &Value) -> bool {
+    match (kind.group, kind.plural) {
+        ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") => true,
+        ("", "pods") => fields.get("spec").is_some_and(|spec| !text(spec, "nodeName").is_empty()),
+        _ => false,
+    }
+}
+
 /// The terms of one object, sorted.
 pub(crate) fn terms(kind: KindRef, value: &Value) -> Vec<String> {
     let mut terms = BTreeSet::new();

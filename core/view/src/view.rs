@@ -45,6 +45,20 @@ impl View {
         Self::default()
     }
 
+    /// A view of many objects at once, at `revision`.
+    pub fn load(mut objects: Vec<Arc<Object>>, revision: u64) -> Self {
+        objects.sort_by(|a, b| a.cmp_key(b));
+        let indexes = Indexes::of(&objects);
+        let mut tables: BTreeMap<KindRef, Vec<_>> = BTreeMap::new();
+        for object in objects {
+            let key = object.key();
+            let at = (key.namespace.clone(), key.name.clone());
+            tables.entry(key.kind).or_default().push((at, object));
+        }
+        let tables = tables.into_iter().map(|(kind, rows)| (kind, rows.into_iter().collect())).collect();
+        View { tables, indexes, revision }
+    }
+
     /// The revision that this view has reached.
     pub fn revision(&self) -> u64 {
         self.revision
@@ -125,5 +139,54 @@ impl View {
     /// Objects of a kind by an index term, such as role bindings by `User:jane`.
     pub fn by_term<'a>(&'a self, kind: KindRef, term: &str) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
         self.indexes.term(kind.schema, term).filter_map(|key| self.at(key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gantry_kinds::{CONFIG_MAP, POD, ROLE_BINDING};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn object(kind: KindRef, revision: u64, value: Value) -> Arc<Object> {
+        Arc::new(Object::from_value(kind, &value, revision).unwrap())
+    }
+
+    #[test]
+    fn loading_at_once_is_applying_one_by_one() {
+        let pod = |name: &str, node: &str| {
+            json!({"metadata": {"name": name, "namespace": "n", "uid": name, "ownerReferences":
+                [{"apiVersion": "v1", "kind": "X", "name": "x", "uid": "owner"}]},
+                "spec": {"nodeName": node, "serviceAccountName": "s"}})
+        };
+        let binding = json!({"metadata": {"name": "b", "namespace": "n", "uid": "b"},
+            "subjects": [{"kind": "User", "name": "jane"}]});
+        let objects = [
+            object(&POD, 3, pod("b", "one")),
+            object(&CONFIG_MAP, 2, json!({"metadata": {"name": "z", "namespace": "m", "uid": "z"}})),
+            object(&POD, 1, pod("a", "one")),
+            object(&ROLE_BINDING, 4, binding),
+            object(&POD, 5, pod("c", "")),
+        ];
+        let mut single = View::new();
+        for object in &objects {
+            single.apply(object.key().clone(), Some(object.clone()), object.header.revision);
+        }
+        let mut loaded = View::load(objects.to_vec(), 5);
+        let names = |objects: Vec<&Arc<Object>>| objects.iter().map(|o| o.name().to_owned()).collect::<Vec<_>>();
+        for view in [&single, &loaded] {
+            assert_eq!(view.revision(), 5);
+            assert_eq!(names(view.list(&POD, None).collect()), ["a", "b", "c"]);
+            assert_eq!(names(view.by_field(&POD, "spec.nodeName", "one").collect()), ["a", "b"]);
+            assert_eq!(names(view.by_field(&POD, "spec.nodeName", "").collect()), ["c"]);
+            assert_eq!(names(view.owned_by("owner").collect()), ["a", "b", "c"]);
+            assert_eq!(names(view.by_term(&ROLE_BINDING, "User:jane").collect()), ["b"]);
+            assert_eq!(names(view.by_term(&POD, "serviceaccounts:one/n/s").collect()), ["a", "b"]);
+            assert_eq!(view.by_uid("z").unwrap().name(), "z");
+        }
+        loaded.apply(objects[0].key().clone(), None, 6);
+        assert_eq!(names(loaded.by_field(&POD, "spec.nodeName", "one").collect()), ["a"]);
+        assert!(loaded.by_uid("b").is_none_or(|o| o.key().kind == &ROLE_BINDING));
     }
 }

@@ -28,24 +28,24 @@ pub(crate) struct State {
 /// Reads everything at one revision.
 pub(crate) async fn read(store: &dyn Store) -> Result<(State, Leadership), OpenError> {
     let range = store.range(Bytes::from_static(keys::EVERYTHING)).await.map_err(OpenError::Read)?;
-    let mut view = View::new();
+    let mut objects = Vec::with_capacity(range.entries.len());
     let mut leadership = Leadership::default();
     for (entry, found) in parse_all(range.entries) {
         match found? {
-            Some((key, object)) => drop(view.apply(key, Some(object), entry.revision)),
+            Some(object) => objects.push(object),
             None => {
                 let change = KeyChange { key: entry.key, value: Some(entry.value) };
                 leadership.note(&change, entry.revision);
             }
         }
     }
-    view.advance(range.revision);
+    let view = View::load(objects, range.revision);
     let (history, live) = (History::starting_at(range.revision), broadcast::channel(FEED_CHANGES).0);
     Ok((State { view, history, live }, leadership))
 }
 
 /// What an entry of the store is; `None` for what is no object.
-type Found = Result<Option<(ObjectKey, Arc<Object>)>, OpenError>;
+type Found = Result<Option<Arc<Object>>, OpenError>;
 
 /// Parses entries, many of them on all cores; in their order.
 fn parse_all(entries: Vec<Entry>) -> impl Iterator<Item = (Entry, Found)> {
@@ -65,7 +65,7 @@ fn parse_all(entries: Vec<Entry>) -> impl Iterator<Item = (Entry, Found)> {
 fn find(entry: &Entry) -> Found {
     let Some(key) = keys::decode(&entry.key, find_kind) else { return Ok(None) };
     match Object::parse(key.kind, &entry.value, entry.revision) {
-        Ok(object) => Ok(Some((key, Arc::new(object)))),
+        Ok(object) => Ok(Some(Arc::new(object))),
         Err(error) => {
             let key = String::from_utf8_lossy(&entry.key).into_owned();
             Err(OpenError::Malformed { key, why: error.to_string() })
