@@ -20,9 +20,6 @@ mod tls;
 mod txn;
 mod version;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
