@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod container;
 pub mod downward;
 pub mod env;
+pub mod fence;
 pub mod image;
 pub mod memory;
 pub mod mount;

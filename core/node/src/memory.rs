@@ -27,6 +27,7 @@ pub struct Memory {
     pub(crate) containers: BTreeMap<String, ContainerMemory>,
     pub(crate) stop: Option<Stop>,
     pub(crate) verdict: Option<Failure>,
+    pub(crate) fenced: bool,
     pub(crate) gone: bool,
     pub(crate) released: bool,
     pub(crate) discarded: bool,
@@ -113,6 +114,18 @@ impl Memory {
     /// The pod's object is gone from the API: end the pod, and do not ask the API to remove it.
     pub fn forsake(&mut self) {
         self.gone = true;
+    }
+    /// The pod's fence has shut: end it for good, within the grace that all such pods have.
+    pub fn fence(&mut self) {
+        if !self.fenced {
+            self.fenced = true;
+            let words = "The node lost touch with the cluster for longer than the pod may run without it";
+            self.verdict.get_or_insert_with(|| Failure::new("StoppedAfterDisconnect", words));
+        }
+    }
+    /// True once the pod's fence has shut.
+    pub fn fenced(&self) -> bool {
+        self.fenced
     }
     /// True once everything of the pod is gone: nothing is left to step.
     pub fn finished(&self) -> bool {

@@ -1,15 +1,15 @@
-//! Events about pods and the node: written one after the other, repeats counted into one.
+//! Events about pods and the node: written one after the other, repeats counted into one, none written twice.
 
 use std::collections::HashMap;
 
-use gantry_client::{Client, PatchKind};
+use gantry_client::{Backoff, Client, ClientError, PatchKind};
 use gantry_node::{Notice, pod};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use crate::limits::{EVENTS, EVENTS_KNOWN};
+use crate::limits::{API_RETRY, EVENT_TRIES, EVENTS, EVENTS_KNOWN};
 
 /// What writes events.
 #[derive(Clone)]
@@ -74,6 +74,16 @@ impl Events {
     }
 }
 
+/// What became of an event.
+enum Written {
+    /// It is there, under this name.
+    Anew(String),
+    /// One that was there is counted.
+    Counted,
+    /// It cannot be written.
+    Refused,
+}
+
 async fn write(client: Client, node: String, mut entries: mpsc::Receiver<Entry>) {
     let mut known: HashMap<Key, (String, u64)> = HashMap::new();
     while let Some(entry) = entries.recv().await {
@@ -82,23 +92,48 @@ async fn write(client: Client, node: String, mut entries: mpsc::Receiver<Entry>)
         }
         let subject = format!("{}{}", entry.about["uid"], entry.about["fieldPath"]);
         let key = (subject, entry.reason, entry.message.clone());
-        let repeated = known.get_mut(&key);
-        let path = format!("/api/v1/namespaces/{}/events", entry.namespace);
-        if let Some((name, count)) = repeated {
-            *count += 1;
-            let patch = json!({"count": count, "lastTimestamp": seconds(entry.at)});
-            let answer = client.patch(&format!("{path}/{name}"), PatchKind::Strategic, &patch).await;
-            match answer {
-                Err(error) if error.is_not_found() => drop(known.remove(&key)),
-                _ => continue,
+        let before = known.get(&key).map(|(name, count)| (name.clone(), count + 1));
+        match write_one(&client, &node, &entry, before.clone()).await {
+            Written::Anew(name) => drop(known.insert(key, (name, 1))),
+            Written::Counted => drop(before.map(|counted| known.insert(key, counted))),
+            Written::Refused => drop(known.remove(&key)),
+        }
+    }
+}
+
+/// Writes one event once: what may have been written is written again under the same name, or with the same count.
+/// While no server answers it waits, and those behind it.
+async fn write_one(client: &Client, node: &str, entry: &Entry, before: Option<(String, u64)>) -> Written {
+    let path = format!("/api/v1/namespaces/{}/events", entry.namespace);
+    let mut backoff = Backoff::new(API_RETRY.1);
+    let mut counted = before;
+    let name = format!("{}.{:x}", entry.name, entry.at.as_nanosecond());
+    let mut tries = 0;
+    loop {
+        let answer = match &counted {
+            Some((name, count)) => {
+                let patch = json!({"count": count, "lastTimestamp": seconds(entry.at)});
+                client.patch(&format!("{path}/{name}"), PatchKind::Strategic, &patch).await
             }
+            None => client.create(&path, &body(entry, &name, node)).await,
+        };
+        let error = match answer {
+            Ok(_) if counted.is_some() => return Written::Counted,
+            Ok(_) => return Written::Anew(name),
+            Err(error) => error,
+        };
+        tracing::debug!(%error, "an event is not written");
+        match error {
+            error if error.is_not_found() && counted.is_some() => counted = None,
+            // An attempt before this one has written it.
+            error if error.is_conflict() && tries > 0 => return Written::Anew(name),
+            ClientError::Connect { .. } => backoff.pause().await,
+            error if error.is_transient() && tries < EVENT_TRIES => {
+                tries += 1;
+                backoff.pause().await;
+            }
+            _ => return Written::Refused,
         }
-        let name = format!("{}.{:x}", entry.name, entry.at.as_nanosecond());
-        if let Err(error) = client.create(&path, &body(&entry, &name, &node)).await {
-            tracing::debug!(%error, "an event was not written");
-            continue;
-        }
-        known.insert(key, (name, 1));
     }
 }
 

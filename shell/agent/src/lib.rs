@@ -1,18 +1,23 @@
 //! The node's half of the cluster: it drives `gantry_node` and `gantry_net` on this machine.
 //!
 //! Invariants: this process owns nothing that runs — containers, containerd and the network table outlive it and are
-//! found again; everything it keeps is below its own directory; it listens on no port but dials out to the server.
+//! found again; everything it keeps is below its own directory; it listens on no port but dials out to the servers;
+//! while none of them answers, what it was told last holds.
 
 mod archive;
 mod cgroups;
+mod checkpoint;
 mod cni;
 mod config;
+mod contact;
 mod containerd;
 mod error;
 mod events;
 mod failpoints;
+mod feed;
 pub mod images;
 mod limits;
+pub mod local;
 mod logs;
 pub mod net;
 mod node;
@@ -21,6 +26,7 @@ mod pods;
 mod probes;
 mod run;
 mod runtime;
+mod servers;
 mod sources;
 mod sweep;
 mod teardown;

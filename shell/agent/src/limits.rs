@@ -16,6 +16,26 @@ pub(crate) const EVENTS: usize = 1024;
 pub(crate) const EVENTS_KNOWN: usize = 4096;
 /// The first and the longest wait between attempts to reach the API.
 pub(crate) const API_RETRY: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(5));
+/// How long servers may say nothing, from the start on, before the node goes on with what it was told last.
+pub(crate) const AWAY_AFTER: Duration = Duration::from_secs(5);
+/// Least time between two writes of the same collection to disk.
+pub(crate) const CHECKPOINT_PAUSE: Duration = Duration::from_secs(1);
+/// How many times the time that a write took must pass before the next one.
+pub(crate) const CHECKPOINT_SHARE: u32 = 50;
+/// Bytes of a collection that are kept on disk at the most.
+pub(crate) const CHECKPOINT_BYTES: usize = 64 << 20;
+/// Events of a collection that wait for a listener.
+pub(crate) const FEED_EVENTS: usize = 256;
+/// How often a pod that the node itself may have to stop is looked at, at least.
+pub(crate) const FENCE_LOOK: Duration = Duration::from_secs(5);
+/// How often the lack of contact is looked at by who waits for its end.
+pub(crate) const CONTACT_LOOK: Duration = Duration::from_millis(500);
+/// How long one renewal of the lease may take before another is sent.
+pub(crate) const LEASE_ANSWER: Duration = Duration::from_secs(10);
+/// How often an event is tried that may have been written.
+pub(crate) const EVENT_TRIES: u32 = 3;
+/// The longest wait between attempts to open a tunnel.
+pub(crate) const TUNNEL_RETRY: Duration = Duration::from_secs(5);
 /// How long a new containerd may take to answer.
 pub(crate) const CONTAINERD_START: Duration = Duration::from_secs(30);
 /// How often a starting containerd is asked whether it answers.

@@ -36,6 +36,22 @@ impl Paths {
     pub(crate) fn seccomp(&self) -> PathBuf {
         self.root.join("seccomp")
     }
+    /// What servers have told last.
+    pub(crate) fn known(&self) -> PathBuf {
+        self.root.join("known")
+    }
+    /// The servers that were last known to live.
+    pub(crate) fn servers(&self) -> PathBuf {
+        self.root.join("servers.json")
+    }
+    /// When the node was last in touch with a server.
+    pub(crate) fn contact(&self) -> PathBuf {
+        self.root.join("contact")
+    }
+    /// The tokens that a pod was given last.
+    pub(crate) fn tokens(&self, uid: &str) -> PathBuf {
+        self.pod(uid).join("tokens.json")
+    }
     pub(crate) fn pods(&self) -> PathBuf {
         self.root.join("pods")
     }

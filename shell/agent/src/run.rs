@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use gantry_client::Event;
 use gantry_cri::Runtime;
 use gantry_net::Cidr;
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
@@ -10,9 +11,12 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cgroups::Cgroups;
+use crate::checkpoint::Checkpoint;
 use crate::config::{Config, Step};
+use crate::contact::Contact;
 use crate::error::AgentError;
 use crate::events::Events;
+use crate::feed::{Kept, Wanted, share};
 use crate::limits::{EVENTS, PULLS, STARTS};
 use crate::net::{self, NetConfig, Serving};
 use crate::node::{self, Keeper, Machine};
@@ -20,7 +24,7 @@ use crate::paths::Paths;
 use crate::pods::{Pods, Shared};
 use crate::runtime::Watched;
 use crate::sources::Sources;
-use crate::{containerd, images, logs, tunnel, volumes};
+use crate::{containerd, images, local, logs, servers, tunnel, volumes};
 
 /// Runs a node until `shutdown`. What runs then goes on: containers, containerd, the network.
 pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), AgentError> {
@@ -29,11 +33,13 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Agen
     for folder in [paths.root().to_owned(), paths.pods(), paths.logs()] {
         std::fs::create_dir_all(&folder).map_err(AgentError::at("create", &folder))?;
     }
+    let checkpoint = Checkpoint::open(paths.known())?;
+    servers::remember(&config.client, &paths);
     let machine = Machine::look(config.node_ip, paths.root());
     let suspect = Arc::new(Notify::new());
     let start = async {
         let registered = async {
-            let node = node::register(&config, &machine).await;
+            let node = node::begin(&config, &machine, &checkpoint).await;
             (config.progress)(Step::Registered);
             Ok::<_, AgentError>(node)
         };
@@ -44,19 +50,22 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Agen
         started = start => started?,
     };
     let mut parts = JoinSet::new();
+    let feeds = Feeds::start(&config, &checkpoint, &shutdown);
     let (serving, served) = watch::channel(BTreeSet::new());
-    let network = network(&config, &machine, Arc::new(serving), &shutdown)?;
+    let network = network(&config, &machine, Arc::new(serving), feeds.network, &shutdown)?;
     let events = Events::start(config.client.clone(), config.node_name.clone());
     let (network_ready, network_is_ready) = watch::channel(false);
     let (_facts, facts) = watch::channel(node::facts(&config, &machine, &paths));
     let watched = Watched::new(runtime.clone(), suspect);
+    let contact = Arc::new(Contact::load(&paths));
     let pods = Pods::new(Arc::new(Shared {
         client: config.client.clone(),
         runtime: watched.clone(),
         paths: paths.clone(),
         cgroups: Cgroups::find(),
-        sources: Sources::start(config.client.clone()),
+        sources: Sources::start(config.client.clone(), checkpoint, paths.clone(), feeds.services),
         events: events.clone(),
+        contact: contact.clone(),
         node: facts,
         starts: Semaphore::new(STARTS),
         pulls: Semaphore::new(PULLS),
@@ -64,15 +73,45 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Agen
         served,
     }));
     let (sender, happened) = mpsc::channel(EVENTS);
-    let (name, look) = (config.node_name.clone(), Arc::new(Notify::new()));
+    let (name, look, told) = (config.node_name.clone(), Arc::new(Notify::new()), feeds.node);
     parts.spawn(watched.listen(sender));
     parts.spawn(logs::rotate(pods.clone(), shutdown.clone()));
-    parts.spawn(tunnel::keep(config.client.clone(), name.clone(), pods.clone(), shutdown.clone()));
-    parts.spawn(Keeper { config, machine, runtime, paths, events, network_ready, look }.run(node, shutdown.clone()));
-    pods.run(&name, happened, shutdown).await;
+    parts.spawn(servers::follow(config.client.clone(), feeds.servers, paths.clone()));
+    parts.spawn(tunnel::keep_all(config.client.clone(), name, pods.clone(), shutdown.clone()));
+    let keeper = Keeper { config, machine, runtime, paths, events, network_ready, look, told, contact };
+    parts.spawn(keeper.run(node, shutdown.clone()));
+    pods.run(feeds.pods, happened, shutdown).await;
     network.abort();
     parts.shutdown().await;
     Ok(())
+}
+
+/// What each part is told of, out of the collections that the node follows.
+struct Feeds {
+    node: mpsc::Receiver<Event>,
+    pods: mpsc::Receiver<Event>,
+    services: mpsc::Receiver<Event>,
+    servers: mpsc::Receiver<Event>,
+    network: net::Feeds,
+}
+
+impl Feeds {
+    fn start(config: &Config, checkpoint: &Checkpoint, shutdown: &CancellationToken) -> Self {
+        let kept = |path: &str, query: &str, name: &str| Kept::start(&config.client, path, query, checkpoint, name);
+        let the_node = format!("fieldSelector=metadata.name={}", config.node_name);
+        let of_node = format!("fieldSelector=spec.nodeName={}", config.node_name);
+        let nodes = kept("/api/v1/nodes", &the_node, node::COLLECTION);
+        let pods = kept("/api/v1/pods", &of_node, local::PODS);
+        let services = kept("/api/v1/services", "", "services");
+        let slices = kept("/apis/discovery.k8s.io/v1/endpointslices", "", "endpointslices");
+        let of_servers: Wanted = Arc::new(servers::is_of_servers);
+        let [node, net_node] = share(nodes, [None, None], shutdown.clone());
+        let [pods, net_pods] = share(pods, [None, None], shutdown.clone());
+        let [services, net_services] = share(services, [None, None], shutdown.clone());
+        let [servers, net_slices] = share(slices, [Some(of_servers), None], shutdown.clone());
+        let network = net::Feeds { node: net_node, services: net_services, slices: net_slices, pods: net_pods };
+        Feeds { node, pods, services, servers, network }
+    }
 }
 
 /// Has a runtime that answers and knows the pods' first image.
@@ -104,6 +143,7 @@ fn network(
     config: &Config,
     machine: &Machine,
     serving: Serving,
+    feeds: net::Feeds,
     shutdown: &CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, AgentError> {
     let cidr = |what: &str, text: &str| {
@@ -115,7 +155,6 @@ fn network(
         return Err(AgentError::Configuration { what: format!("the node's address {}", machine.ip), cause });
     };
     let network = NetConfig {
-        client: config.client.clone(),
         node_name: config.node_name.clone(),
         node_ip,
         cluster_cidr: cidr("the range of pods", &config.cluster_cidr)?,
@@ -126,5 +165,5 @@ fn network(
         metrics: Arc::default(),
         serving,
     };
-    Ok(net::start(network, shutdown.clone()))
+    Ok(net::start(network, feeds, shutdown.clone()))
 }

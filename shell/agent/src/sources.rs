@@ -1,10 +1,11 @@
 //! What pods are made from: each ConfigMap and Secret that some pod refers to is followed, all Services are, and
-//! tokens are fetched.
+//! tokens are fetched. While no server answers, all are as they were last known.
 //!
 //! Invariants: an object is followed as long as somebody holds it, and only once; nobody sees contents before the
 //! API has said for the first time what is there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::{Arc, Weak};
 
 use gantry_client::{Client, Event};
@@ -14,17 +15,29 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::AbortHandle;
 
+use crate::checkpoint::{Checkpoint, write_private};
 use crate::error::AgentError;
-use crate::limits::{SOURCES_WAIT, TOKEN_LONGEST, TOKEN_SHARE};
+use crate::feed::Kept;
+use crate::limits::{SOURCES_WAIT, TOKEN_LONGEST, TOKEN_RETRY, TOKEN_SHARE};
+use crate::paths::Paths;
 
 /// Which kind of object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Kind {
     ConfigMap,
     Secret,
+}
+
+impl Kind {
+    fn plural(self) -> &'static str {
+        match self {
+            Kind::ConfigMap => "configmaps",
+            Kind::Secret => "secrets",
+        }
+    }
 }
 
 type Key = (Kind, String, String);
@@ -73,36 +86,51 @@ impl Followed {
 /// The followed objects of all pods.
 pub(crate) struct Sources {
     client: Client,
+    checkpoint: Checkpoint,
+    paths: Paths,
     followed: Mutex<BTreeMap<Key, Weak<Followed>>>,
     services: watch::Receiver<Option<Arc<Services>>>,
 }
 
 impl Sources {
     /// Follows Services from now on, and nothing else yet.
-    pub(crate) fn start(client: Client) -> Self {
+    pub(crate) fn start(
+        client: Client,
+        checkpoint: Checkpoint,
+        paths: Paths,
+        all_services: mpsc::Receiver<Event>,
+    ) -> Self {
         let (sender, services) = watch::channel(None);
-        tokio::spawn(follow_services(client.clone(), sender));
-        Sources { client, followed: Mutex::default(), services }
+        tokio::spawn(follow_services(all_services, sender));
+        Sources { client, checkpoint, paths, followed: Mutex::default(), services }
+    }
+
+    /// Forgets on disk what none of these pods and none that runs refers to.
+    pub(crate) fn forget_others<'a>(&self, pods: impl Iterator<Item = &'a Pod>) {
+        let mut names: BTreeSet<String> = pods.flat_map(keys_of).map(|key| file_name(&key)).collect();
+        let followed = self.followed.lock();
+        names.extend(followed.iter().filter(|(_, held)| held.strong_count() > 0).map(|(key, _)| file_name(key)));
+        self.checkpoint.forget_others(&["configmap_", "secret_"], &names);
     }
 
     /// Follows all that a pod refers to.
     pub(crate) fn follow(&self, pod: &Pod) -> Vec<Arc<Followed>> {
-        let wanted = sources::references(pod);
-        let maps = wanted.config_maps.into_iter().map(|name| (Kind::ConfigMap, name));
-        let secrets = wanted.secrets.into_iter().map(|name| (Kind::Secret, name));
-        maps.chain(secrets).map(|(kind, name)| self.one(kind, pod::namespace(pod), &name)).collect()
+        keys_of(pod).into_iter().map(|key| self.one(key)).collect()
     }
 
-    fn one(&self, kind: Kind, namespace: &str, name: &str) -> Arc<Followed> {
+    fn one(&self, key: Key) -> Arc<Followed> {
         let mut followed = self.followed.lock();
         followed.retain(|_, weak| weak.strong_count() > 0);
-        let key = (kind, namespace.to_owned(), name.to_owned());
         if let Some(present) = followed.get(&key).and_then(Weak::upgrade) {
             return present;
         }
         let (sender, held) = watch::channel(None);
-        let task = tokio::spawn(follow(self.client.clone(), key.clone(), sender)).abort_handle();
-        let new = Arc::new(Followed { kind, name: name.to_owned(), held, task });
+        let (kind, namespace, name) = &key;
+        let path = format!("/api/v1/namespaces/{namespace}/{}", kind.plural());
+        let query = format!("fieldSelector=metadata.name={name}");
+        let kept = Kept::start(&self.client, &path, &query, &self.checkpoint, &file_name(&key));
+        let task = tokio::spawn(follow(kept, *kind, sender)).abort_handle();
+        let new = Arc::new(Followed { kind: *kind, name: name.clone(), held, task });
         followed.insert(key, Arc::downgrade(&new));
         new
     }
@@ -136,8 +164,25 @@ impl Sources {
         Ok(found)
     }
 
-    /// A token for a pod, and when it is to be renewed.
+    /// A token for a pod, and when it is to be renewed. While no server answers it is the last one that the pod got,
+    /// whatever its age: who checks it cannot be reached either.
     pub(crate) async fn token(&self, pod: &Pod, request: &TokenRequest) -> Result<(String, Timestamp), AgentError> {
+        let file = self.paths.tokens(pod::uid(pod));
+        let key = format!("{}/{}", request.volume, request.path);
+        match self.fresh_token(pod, request).await {
+            Ok((token, renew_at)) => {
+                remember_token(&file, key, &token);
+                Ok((token, renew_at))
+            }
+            Err(AgentError::Api(error)) if error.is_transient() => {
+                let last = remembered_tokens(&file).remove(&key).ok_or(AgentError::Api(error))?;
+                Ok((last, Timestamp::now() + TOKEN_RETRY))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn fresh_token(&self, pod: &Pod, request: &TokenRequest) -> Result<(String, Timestamp), AgentError> {
         let account = pod::spec(pod).service_account_name.as_deref().unwrap_or("default");
         let path = format!("/api/v1/namespaces/{}/serviceaccounts/{account}/token", pod::namespace(pod));
         let audiences: Vec<_> = Some(&request.audience).filter(|name| !name.is_empty()).into_iter().collect();
@@ -157,15 +202,42 @@ impl Sources {
     }
 }
 
-async fn follow(client: Client, (kind, namespace, name): Key, sender: watch::Sender<Held>) {
-    let (plural, read): (_, fn(&Value) -> Contents) = match kind {
-        Kind::ConfigMap => ("configmaps", sources::config_map),
-        Kind::Secret => ("secrets", sources::secret),
+fn remembered_tokens(file: &Path) -> BTreeMap<String, String> {
+    let text = std::fs::read(file).unwrap_or_default();
+    serde_json::from_slice(&text).unwrap_or_default()
+}
+
+fn remember_token(file: &Path, key: String, token: &str) {
+    let mut tokens = remembered_tokens(file);
+    tokens.insert(key, token.to_owned());
+    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = made.map_err(AgentError::at("create", file));
+    if let Err(error) = written.and_then(|()| write_private(file, json!(tokens).to_string().as_bytes())) {
+        tracing::warn!(%error, "a token is not kept for a time without servers");
+    }
+}
+
+/// All that a pod refers to.
+fn keys_of(pod: &Pod) -> Vec<Key> {
+    let wanted = sources::references(pod);
+    let maps = wanted.config_maps.into_iter().map(|name| (Kind::ConfigMap, name));
+    let secrets = wanted.secrets.into_iter().map(|name| (Kind::Secret, name));
+    maps.chain(secrets).map(|(kind, name)| (kind, pod::namespace(pod).to_owned(), name)).collect()
+}
+
+/// The file of an object; no name of an object has an underscore.
+fn file_name((kind, namespace, name): &Key) -> String {
+    let prefix = if *kind == Kind::ConfigMap { "configmap" } else { "secret" };
+    format!("{prefix}_{namespace}_{name}")
+}
+
+async fn follow(mut kept: Kept, kind: Kind, sender: watch::Sender<Held>) {
+    let read = match kind {
+        Kind::ConfigMap => sources::config_map,
+        Kind::Secret => sources::secret,
     };
-    let path = format!("/api/v1/namespaces/{namespace}/{plural}");
-    let mut watch = client.watch(&path, &format!("fieldSelector=metadata.name={name}"));
     loop {
-        let held = match watch.next().await {
+        let held = match kept.next().await {
             Event::Restarted(objects) => objects.first().map(|object| Arc::new(read(object))),
             Event::Applied(object) => Some(Arc::new(read(&object))),
             Event::Deleted(_) => None,
@@ -178,15 +250,14 @@ async fn follow(client: Client, (kind, namespace, name): Key, sender: watch::Sen
     }
 }
 
-async fn follow_services(client: Client, sender: watch::Sender<Option<Arc<Services>>>) {
-    let mut watch = client.watch("/api/v1/services", "");
+async fn follow_services(mut events: mpsc::Receiver<Event>, sender: watch::Sender<Option<Arc<Services>>>) {
     let mut known = Services::new();
     let key = |object: &Value| {
         let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
         (text("namespace"), text("name"))
     };
-    loop {
-        match watch.next().await {
+    while let Some(event) = events.recv().await {
+        match event {
             Event::Restarted(objects) => {
                 known = objects.iter().filter_map(|object| Some((key(object), sources::service(object)?))).collect();
             }

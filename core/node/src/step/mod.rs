@@ -7,6 +7,7 @@ mod watch;
 
 use std::time::Duration;
 
+use gantry_kinds::fencing;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
@@ -46,6 +47,11 @@ struct Turn<'a> {
 impl Turn<'_> {
     /// Why the pod must end, as the grace that it has; `None` as long as it may run.
     fn end(&mut self) -> Option<Duration> {
+        let grace = self.end_unfenced()?;
+        Some(if self.memory.fenced { grace.min(fencing::GRACE) } else { grace })
+    }
+
+    fn end_unfenced(&mut self) -> Option<Duration> {
         if let Some(grace) = pod::deletion_grace(self.pod) {
             return Some(grace);
         }

@@ -332,3 +332,15 @@ fn a_failed_hook_kills_its_container() {
     let expected = ["FailedPostStartHook: PostStartHook failed", "Killing: FailedPostStartHook", "stop a 30s"];
     assert!(said.windows(3).any(|window| window == expected), "{said:?}");
 }
+
+#[test]
+fn f10_a_fenced_pod_is_stopped_for_good_within_the_common_grace() {
+    let mut world = World::new(json!({"terminationGracePeriodSeconds": 300, "containers": named(&["a"])}));
+    world.settle();
+    world.memory.fence();
+    let expected = ["Killing: Stopping container a", "stop a 10s", "stop s0", "Release"];
+    assert_eq!(world.settle(), expected);
+    let verdict = world.memory.verdict.as_ref().unwrap();
+    assert_eq!(verdict.reason, "StoppedAfterDisconnect");
+    assert!(world.settle().is_empty(), "it does not come back");
+}

@@ -1,4 +1,4 @@
-//! Services and names on this machine: watches the cluster, keeps the `ip gantry` table of nftables and answers DNS.
+//! Services and names on this machine: hears of the cluster, keeps the `ip gantry` table of nftables and answers DNS.
 //!
 //! Invariants: what packets do is decided in `gantry_net` alone; a change is one transaction; the table outlives
 //! this process and is replaced as a whole, without a gap, when it starts again. Everything happens in the network
@@ -16,7 +16,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use gantry_client::Client;
+use gantry_client::Event;
 use gantry_net::dns::Zone;
 use gantry_net::{Cidr, Params};
 use parking_lot::RwLock;
@@ -37,8 +37,6 @@ const DNS_PORT: u16 = 53;
 /// What the network of a node needs to know.
 #[derive(Clone)]
 pub struct NetConfig {
-    /// The API, as this node.
-    pub client: Client,
     /// Name of this node.
     pub node_name: String,
     /// The address that this node's own connections to services come from.
@@ -63,10 +61,22 @@ pub struct NetConfig {
 /// end is told so only when it is no longer among them, so that no connection meets a server that has gone.
 pub type Serving = Arc<watch::Sender<BTreeSet<Ipv4Addr>>>;
 
+/// What the network is made from, as it is told of each.
+pub struct Feeds {
+    /// This node.
+    pub node: mpsc::Receiver<Event>,
+    /// All Services.
+    pub services: mpsc::Receiver<Event>,
+    /// All EndpointSlices.
+    pub slices: mpsc::Receiver<Event>,
+    /// This node's pods.
+    pub pods: mpsc::Receiver<Event>,
+}
+
 /// Programs services and answers names until `shutdown`; the table stays after that.
-pub fn start(config: NetConfig, shutdown: CancellationToken) -> JoinHandle<()> {
+pub fn start(config: NetConfig, feeds: Feeds, shutdown: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
-        let items = follow(&config, &shutdown);
+        let items = merge(feeds, &shutdown);
         run(&config, items, &shutdown).await;
     })
 }
@@ -90,26 +100,24 @@ async fn run(config: &NetConfig, items: mpsc::Receiver<Item>, shutdown: &Cancell
     tokio::join!(driver.run(items, shutdown.clone()), listening);
 }
 
-/// Follows everything that the network is made from.
-fn follow(config: &NetConfig, shutdown: &CancellationToken) -> mpsc::Receiver<Item> {
+/// Brings all that the network is made from into one queue.
+fn merge(feeds: Feeds, shutdown: &CancellationToken) -> mpsc::Receiver<Item> {
     let (sender, receiver) = mpsc::channel(WAITING_ITEMS);
-    let of_node = format!("fieldSelector=spec.nodeName={}", config.node_name);
-    let the_node = format!("fieldSelector=metadata.name={}", config.node_name);
     let sources = [
-        (Source::Node, "/api/v1/nodes", the_node.as_str()),
-        (Source::Services, "/api/v1/services", ""),
-        (Source::Slices, "/apis/discovery.k8s.io/v1/endpointslices", ""),
-        (Source::Pods, "/api/v1/pods", of_node.as_str()),
+        (Source::Node, feeds.node),
+        (Source::Services, feeds.services),
+        (Source::Slices, feeds.slices),
+        (Source::Pods, feeds.pods),
     ];
-    for (source, path, query) in sources {
-        let mut watch = config.client.watch(path, query);
+    for (source, mut events) in sources {
         let (sender, shutdown) = (sender.clone(), shutdown.clone());
         tokio::spawn(async move {
             loop {
                 let event = tokio::select! {
                     () = shutdown.cancelled() => return,
-                    event = watch.next() => event,
+                    event = events.recv() => event,
                 };
+                let Some(event) = event else { return };
                 if sender.send(Item { source, event }).await.is_err() {
                     return;
                 }

@@ -1,25 +1,42 @@
 //! The node's lease: renewed again and again, it says that the node lives.
 
-use gantry_client::{Client, ClientError, PatchKind};
+use std::sync::Arc;
+
+use gantry_client::{Backoff, Client, ClientError, PatchKind, part_of};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::{API_RETRY, LEASE_EVERY, LEASE_SECONDS};
+use crate::contact::{self, Contact};
+use crate::limits::{API_RETRY, LEASE_ANSWER, LEASE_EVERY, LEASE_SECONDS};
 
 const FOLDER: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// Renews the lease until `shutdown`; `uid` is that of the node's object.
-pub(super) async fn renew(client: Client, node: String, uid: watch::Receiver<String>, shutdown: CancellationToken) {
+pub(super) async fn renew(
+    client: Client,
+    node: String,
+    uid: watch::Receiver<String>,
+    contact: Arc<Contact>,
+    shutdown: CancellationToken,
+) {
+    let mut backoff = Backoff::new(API_RETRY.1);
     loop {
         let owner = uid.borrow().clone();
-        let wait = match once(&client, &node, &owner).await {
-            Ok(()) => LEASE_EVERY,
-            Err(error) => {
-                tracing::debug!(%error, "the lease is not renewed");
-                API_RETRY.0 * 10
+        let begun = contact::uptime();
+        // One that is slow is left: another may be faster, and the connection is not to blame.
+        let wait = match tokio::time::timeout(LEASE_ANSWER, once(&client, &node, &owner)).await {
+            Ok(Ok(())) => {
+                contact.renewed(begun);
+                backoff.reset();
+                LEASE_EVERY - part_of(LEASE_EVERY / 10)
             }
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "the lease is not renewed");
+                backoff.next_pause()
+            }
+            Err(_) => backoff.next_pause(),
         };
         tokio::select! {
             () = shutdown.cancelled() => return,

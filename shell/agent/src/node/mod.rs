@@ -10,24 +10,29 @@ mod status;
 use std::sync::Arc;
 use std::time::Instant;
 
-use gantry_client::{ClientError, Event, PatchKind};
+use gantry_client::{Backoff, ClientError, Event, PatchKind};
 use gantry_cri::Runtime;
 use gantry_node::NodeFacts;
 use gantry_node::sources::Resolver;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::checkpoint::Checkpoint;
 use crate::cni;
 use crate::config::{Config, Step};
+use crate::contact::Contact;
 use crate::events::Events;
 use crate::limits::{API_RETRY, CONDITIONS_EVERY, CONTAINERD_ASK, STATUS_EVERY};
 use crate::paths::Paths;
 
 pub(crate) use machine::Machine;
 use status::Found;
+
+/// The file of the node's object as it was last known.
+pub(crate) const COLLECTION: &str = "node";
 
 /// The node as pods see it.
 pub(crate) fn facts(config: &Config, machine: &Machine, paths: &Paths) -> NodeFacts {
@@ -48,14 +53,36 @@ pub(crate) fn facts(config: &Config, machine: &Machine, paths: &Paths) -> NodeFa
 
 /// Registers the node, however long it takes; the node's object.
 pub(crate) async fn register(config: &Config, machine: &Machine) -> Value {
-    let mut wait = API_RETRY.0;
+    let mut backoff = Backoff::new(API_RETRY.1);
+    let mut said = String::new();
     loop {
         match register_once(config, machine).await {
             Ok(node) => return node,
-            Err(error) => tracing::debug!(%error, "the node is not registered yet"),
+            Err(error) => {
+                let why = error.to_string();
+                // Why a node does not join is what its owner must see; once is enough.
+                if why != said {
+                    tracing::error!(%error, "the node is not registered yet");
+                    said = why;
+                }
+            }
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(API_RETRY.1);
+        backoff.pause().await;
+    }
+}
+
+/// The node's object: as it is registered now or, where no server answers in time, as it was last known.
+pub(crate) async fn begin(config: &Config, machine: &Machine, checkpoint: &Checkpoint) -> Value {
+    let registered = register(config, machine);
+    tokio::pin!(registered);
+    tokio::select! {
+        node = &mut registered => return node,
+        () = tokio::time::sleep_until(checkpoint.away_at()) => {}
+    }
+    match checkpoint.collection(COLLECTION).load().and_then(|nodes| nodes.into_iter().next()) {
+        Some(node) => node,
+        // This node was never part of a cluster.
+        None => registered.await,
     }
 }
 
@@ -84,29 +111,33 @@ pub(crate) struct Keeper {
     pub(crate) network_ready: watch::Sender<bool>,
     /// Something about the node may have changed.
     pub(crate) look: Arc<Notify>,
+    /// The node's object as it is told.
+    pub(crate) told: mpsc::Receiver<Event>,
+    pub(crate) contact: Arc<Contact>,
 }
 
 impl Keeper {
     /// Works until `shutdown`; `node` is the object as it was registered.
-    pub(crate) async fn run(self, node: Value, shutdown: CancellationToken) {
+    pub(crate) async fn run(mut self, node: Value, shutdown: CancellationToken) {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (uid, uids) = watch::channel(text(&node["metadata"]["uid"]));
         let (name, client) = (self.config.node_name.clone(), self.config.client.clone());
         let mut lease = JoinSet::new();
-        lease.spawn(lease::renew(client.clone(), name.clone(), uids, shutdown.clone()));
+        lease.spawn(lease::renew(client.clone(), name.clone(), uids, self.contact.clone(), shutdown.clone()));
         self.events.node(&name, &name, "Starting", "Starting kubelet.".to_owned());
-        let mut watch = client.watch("/api/v1/nodes", &format!("fieldSelector=metadata.name={name}"));
         let mut known = node;
         let mut told: Option<(Found, Instant)> = None;
+        let mut skew = 0;
         loop {
             self.set_up_network(&known).await;
             told = self.tell(&mut known, told).await;
+            skew = self.compare_clocks(skew);
             let retry = if told.is_some() { CONDITIONS_EVERY } else { API_RETRY.0 * 10 };
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = self.look.notified() => {}
                 () = tokio::time::sleep(retry) => {}
-                event = watch.next() => match event {
+                Some(event) = self.told.recv() => match event {
                     Event::Applied(node) => known = node,
                     Event::Restarted(nodes) if !nodes.is_empty() => known = nodes.into_iter().next().unwrap_or_default(),
                     Event::Restarted(_) | Event::Deleted(_) => {
@@ -122,6 +153,17 @@ impl Keeper {
                 differs
             });
         }
+    }
+
+    /// Says, once for each minute that it is more or less, how far this machine's clock is from the server's.
+    fn compare_clocks(&self, said: i64) -> i64 {
+        let Some(skew) = self.config.client.clock_skew() else { return said };
+        let minutes = if skew.matters() { skew.minutes() } else { 0 };
+        if minutes != said && minutes != 0 {
+            tracing::error!("{skew}: certificates, tokens and times in statuses may be refused or wrong");
+            self.events.node(&self.config.node_name, &self.config.node_name, "ClockSkew", skew.to_string());
+        }
+        minutes
     }
 
     /// Gives pods a network once the node has addresses for them.
@@ -176,6 +218,8 @@ impl Keeper {
     async fn tell(&self, known: &mut Value, told: Option<(Found, Instant)>) -> Option<(Found, Instant)> {
         let found = self.look().await;
         let fresh = told.as_ref().is_some_and(|(before, at)| *before == found && at.elapsed() < STATUS_EVERY);
+        // Whoever held us for lost has written so in our place.
+        let fresh = fresh && status::says_the_same(&known["status"], &found);
         if fresh {
             return told;
         }

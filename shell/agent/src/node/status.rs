@@ -63,6 +63,13 @@ pub(super) fn status(config: &Config, machine: &Machine, found: &Found, before: 
     })
 }
 
+/// Whether the conditions in a status are those that are found.
+pub(super) fn says_the_same(status: &Value, found: &Found) -> bool {
+    let told = status["conditions"].as_array().map_or(&[][..], Vec::as_slice);
+    let same = |ours: &Value| told.iter().any(|c| c["type"] == ours["type"] && c["status"] == ours["status"]);
+    conditions(found, status, Timestamp::UNIX_EPOCH).iter().all(same)
+}
+
 fn conditions(found: &Found, before: &Value, now: Timestamp) -> Vec<Value> {
     let Pressure { memory, disk, pids } = found.pressure;
     let pick = |short, yes, no| if short { yes } else { no };
@@ -128,5 +135,14 @@ mod tests {
         ];
         assert_eq!(found, expected);
         assert_eq!(first["conditions"][3]["message"], "no network");
+    }
+
+    #[test]
+    fn f08_a_status_that_others_have_written_is_not_ours() {
+        let mut told = json!({"conditions": conditions(&Found::default(), &Value::Null, Timestamp::UNIX_EPOCH)});
+        assert!(says_the_same(&told, &Found::default()));
+        told["conditions"][3]["status"] = json!("Unknown");
+        assert!(!says_the_same(&told, &Found::default()));
+        assert!(!says_the_same(&Value::Null, &Found::default()));
     }
 }

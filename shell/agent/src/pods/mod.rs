@@ -5,6 +5,7 @@
 
 mod act;
 mod end;
+mod fence;
 mod launch;
 mod messages;
 mod report;
@@ -24,6 +25,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::cgroups::Cgroups;
+use crate::contact::Contact;
 use crate::events::Events;
 use crate::limits::SIGNALS;
 use crate::paths::Paths;
@@ -42,6 +44,7 @@ pub(crate) struct Shared {
     pub(crate) cgroups: Cgroups,
     pub(crate) sources: Sources,
     pub(crate) events: Events,
+    pub(crate) contact: Arc<Contact>,
     /// The node as pods see it; the first value comes before the first pod.
     pub(crate) node: watch::Receiver<NodeFacts>,
     pub(crate) starts: Semaphore,
@@ -108,15 +111,19 @@ impl Pods {
         self.workers.lock().values().map(|handle| handle.seen.borrow().clone()).collect()
     }
 
-    /// Follows the API and the runtime until `shutdown`.
-    pub(crate) async fn run(self, node: &str, mut happened: mpsc::Receiver<Happened>, shutdown: CancellationToken) {
-        let mut watch = self.shared.client.watch("/api/v1/pods", &format!("fieldSelector=spec.nodeName={node}"));
+    /// Follows the API, through `told`, and the runtime until `shutdown`.
+    pub(crate) async fn run(
+        self,
+        mut told: mpsc::Receiver<Event>,
+        mut happened: mpsc::Receiver<Happened>,
+        shutdown: CancellationToken,
+    ) {
         let mut running: Option<BTreeSet<String>> = None;
         loop {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 Some(news) = happened.recv() => self.hear(news).await,
-                event = watch.next() => {
+                Some(event) = told.recv() => {
                     if running.is_none() {
                         running = Some(self.running().await);
                     }
@@ -163,6 +170,7 @@ impl Pods {
                     self.tell(&uid, Signal::Gone(last)).await;
                 }
                 let workers: BTreeSet<_> = self.workers.lock().keys().cloned().collect();
+                self.shared.sources.forget_others(pods.iter());
                 sweep::start(self.shared.clone(), known.union(&workers).cloned().collect());
                 for pod in pods {
                     self.give(pod, running).await;

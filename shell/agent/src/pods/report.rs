@@ -25,7 +25,13 @@ struct Writer {
     path: String,
     uid: String,
     /// The status as the API has it.
-    held: Arc<Mutex<Value>>,
+    held: Arc<Mutex<Held>>,
+}
+
+/// A status and the revision of the pod that had it.
+struct Held {
+    status: Value,
+    revision: u64,
 }
 
 /// What became of a write.
@@ -38,7 +44,8 @@ enum Written {
 impl Report {
     pub(super) fn start(client: Client, pod: &Pod) -> Self {
         let path = format!("/api/v1/namespaces/{}/pods/{}", pod::namespace(pod), pod::name(pod));
-        let held = Arc::new(Mutex::new(value(pod::reported(pod))));
+        let held = Held { status: value(pod::reported(pod)), revision: revision(pod) };
+        let held = Arc::new(Mutex::new(held));
         let writer = Writer { client, path, uid: pod::uid(pod).to_owned(), held };
         let (newest, changes) = watch::channel(None);
         let task = tokio::spawn(writer.clone().follow(changes));
@@ -50,15 +57,16 @@ impl Report {
         self.newest.send_replace(Some(value(status)));
     }
 
-    /// The API has sent the pod: fields that others wrote are known from it.
-    pub(super) fn heard(&self, pod: &Pod) {
-        let heard = value(pod::reported(pod));
+    /// The API has sent the pod. True if others have written its status since we did: then ours is due again.
+    pub(super) fn heard(&self, pod: &Pod) -> bool {
+        let (status, revision) = (value(pod::reported(pod)), revision(pod));
         let mut held = self.writer.held.lock();
-        if let (Some(held), Some(heard)) = (held.as_object_mut(), heard.as_object()) {
-            for (name, value) in heard {
-                held.entry(name.clone()).or_insert_with(|| value.clone());
-            }
+        let newer = revision > held.revision;
+        let changed = newer && held.status != status;
+        if newer {
+            *held = Held { status, revision };
         }
+        changed
     }
 
     /// Writes what is not yet written, then asks the API to remove the pod's object.
@@ -74,7 +82,8 @@ impl Report {
         });
         let mut wait = API_RETRY.0;
         while let Err(error) = self.writer.client.delete(&self.writer.path, Some(&body)).await {
-            if error.is_not_found() || error.is_conflict() {
+            let over = error.is_not_found() || error.is_conflict();
+            if over && !matches!(self.writer.after_conflict().await, Written::NotYet) {
                 return;
             }
             tracing::debug!(%error, "a pod's object cannot be removed yet");
@@ -117,21 +126,41 @@ impl Writer {
     }
 
     async fn write(&self, status: &Value) -> Written {
-        let Some(changes) = difference(&self.held.lock(), status) else { return Written::Yes };
+        let Some(changes) = difference(&self.held.lock().status, status) else { return Written::Yes };
         let patch = json!({"metadata": {"uid": self.uid}, "status": changes});
         match self.client.patch(&format!("{}/status", self.path), PatchKind::Merge, &patch).await {
-            Ok(_) => {
-                *self.held.lock() = status.clone();
+            Ok(answer) => {
+                let told = answer["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+                let mut held = self.held.lock();
+                // What was heard meanwhile may be newer than what was written.
+                if told.is_none_or(|told: u64| told >= held.revision) {
+                    *held = Held { status: status.clone(), revision: told.unwrap_or(held.revision) };
+                }
                 Written::Yes
             }
-            // Gone, or another pod of the same name: nobody is left to be told.
-            Err(error) if error.is_not_found() || error.is_conflict() => Written::Never,
+            Err(error) if error.is_not_found() => Written::Never,
+            Err(error) if error.is_conflict() => self.after_conflict().await,
             Err(error) => {
                 tracing::debug!(%error, path = self.path, "a pod's status is not written yet");
                 Written::NotYet
             }
         }
     }
+
+    /// A conflict is another pod of the same name, about which there is nothing to say, or a race, after which there
+    /// is.
+    async fn after_conflict(&self) -> Written {
+        match self.client.get(&self.path).await {
+            Ok(pod) if pod["metadata"]["uid"] == self.uid.as_str() => Written::NotYet,
+            Ok(_) => Written::Never,
+            Err(error) if error.is_not_found() => Written::Never,
+            Err(_) => Written::NotYet,
+        }
+    }
+}
+
+fn revision(pod: &Pod) -> u64 {
+    pod.metadata.resource_version.as_ref().and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 fn value(status: &PodStatus) -> Value {

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::fence::{Guard, Verdict};
 use super::report::Report;
 use super::{Seen, Shared, Signal};
 use crate::limits::{API_RETRY, LOOK_EVERY, TOKEN_RETRY};
@@ -65,6 +66,10 @@ pub(super) struct Worker {
     look_at: Timestamp,
     /// Tokens are not renewed before this again.
     renew_after: Timestamp,
+    /// The pod's fence, if it has one.
+    guard: Option<Guard>,
+    /// Others have written the status: it is told again.
+    retell: bool,
     gone: bool,
 }
 
@@ -86,6 +91,7 @@ impl Worker {
             followed.iter().map(|object| Changes { held: object.held(), filled: object.is_filled() }).collect();
         let told = pod::reported(&pod).clone();
         let report = Report::start(shared.client.clone(), &pod);
+        let guard = Guard::start(&shared, &pod);
         let (observed, tokens) = (Arc::default(), Tokens::default());
         let scene = Scene { shared, pod, observed, followed, tokens };
         let renew_after = Timestamp::now();
@@ -104,6 +110,8 @@ impl Worker {
             ends,
             look_at,
             renew_after,
+            guard,
+            retell: false,
             gone: false,
         }
     }
@@ -134,6 +142,7 @@ impl Worker {
                     self.memory.refresh();
                     self.memory.refresh_volumes();
                 }
+                () = confirmed(&mut self.guard) => {}
                 () = until(wake) => self.attend(Timestamp::now()),
             }
         }
@@ -166,6 +175,15 @@ impl Worker {
     /// Takes the next step; when to look again.
     async fn drive(&mut self) -> Option<Timestamp> {
         let now = Timestamp::now();
+        let watch_at = match self.judge() {
+            Some(Verdict::Hold(wait)) => return Some(now + wait),
+            Some(Verdict::Run(wait)) => Some(now + wait),
+            Some(Verdict::End) => {
+                self.memory.fence();
+                None
+            }
+            None => None,
+        };
         let step = step(&self.scene.pod, &self.scene.observed, &mut self.memory, now);
         let mut finish = None;
         for action in step.actions {
@@ -185,7 +203,15 @@ impl Worker {
             }
             self.memory.done(&self.scene.pod, &action, &Done::Well, now);
         }
-        step.again_at
+        [step.again_at, watch_at].into_iter().flatten().min()
+    }
+
+    /// What the pod's fence says, as long as it is not known that the pod must end anyway.
+    fn judge(&self) -> Option<Verdict> {
+        let ends = self.gone || self.memory.fenced() || self.scene.pod.metadata.deletion_timestamp.is_some();
+        let observed = &self.scene.observed;
+        let idle = !observed.containers.iter().any(Container::alive) && self.tasks.is_empty();
+        self.guard.as_ref().filter(|_| !ends).map(|guard| guard.judge(&self.scene.pod, idle))
     }
 
     /// Tells the API, and those who ask here, how the pod is.
@@ -193,7 +219,7 @@ impl Worker {
         let node = self.scene.shared.node.borrow().clone();
         let Scene { pod, observed, .. } = &self.scene;
         let status = gantry_node::status(pod, &self.told, observed, &self.memory, &node, now);
-        if status != self.told {
+        if status != self.told || std::mem::take(&mut self.retell) {
             self.told = status;
             if !self.gone {
                 self.report.tell(&self.told);
@@ -206,7 +232,7 @@ impl Worker {
     fn take(&mut self, signal: Signal) {
         match signal {
             Signal::Pod(pod) => {
-                self.report.heard(&pod);
+                self.retell |= self.report.heard(&pod);
                 keep_foreign_conditions(&mut self.told, &pod);
                 if downward::differs(&self.scene.pod, &pod) {
                     self.memory.refresh_volumes();
@@ -316,6 +342,14 @@ impl Changes {
                 return;
             }
         }
+    }
+}
+
+/// Waits until the pod's fence opens, if it has one.
+async fn confirmed(guard: &mut Option<Guard>) {
+    match guard {
+        Some(guard) => guard.changed().await,
+        None => pending().await,
     }
 }
 

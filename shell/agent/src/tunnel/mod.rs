@@ -1,24 +1,26 @@
-//! The line to the server: the node dials, then answers what the server asks: logs, commands, ports.
+//! The lines to the servers: the node dials, then answers what a server asks: logs, commands, ports.
 //!
-//! Invariants: nobody but the server that we dialled can ask; when the line breaks it is dialled again for ever.
+//! Invariants: nobody but the servers that we dialled can ask; when a line breaks it is dialled again for ever.
 
 mod answer;
 mod command;
 mod log;
 mod port;
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gantry_client::Client;
+use gantry_client::{Backoff, Client};
 use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::limits::API_RETRY;
+use crate::limits::TUNNEL_RETRY;
 use crate::pods::{Pods, Seen};
 
 use answer::{Answer, Refusal};
@@ -28,9 +30,34 @@ const PROTOCOL: &str = "gantry-node/1";
 /// How often the server is asked whether it is still there, and how long it may take.
 const ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
 
-/// Keeps the line up until `shutdown`.
-pub(crate) async fn keep(client: Client, node: String, pods: Pods, shutdown: CancellationToken) {
-    let mut wait = API_RETRY.0;
+/// Keeps a line to every server that is known, until `shutdown`: any of them may have a question.
+pub(crate) async fn keep_all(client: Client, node: String, pods: Pods, shutdown: CancellationToken) {
+    let mut servers = client.servers();
+    let mut lines: BTreeMap<String, AbortHandle> = BTreeMap::new();
+    let mut tasks = JoinSet::new();
+    loop {
+        let known = servers.borrow_and_update().clone();
+        lines.retain(|url, line| {
+            let stays = known.contains(url);
+            if !stays {
+                line.abort();
+            }
+            stays
+        });
+        for url in known {
+            let Some(client) = client.at(&url) else { continue };
+            lines.entry(url).or_insert_with(|| tasks.spawn(keep(client, node.clone(), pods.clone(), shutdown.clone())));
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            changed = servers.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Keeps the line to one server up until `shutdown`.
+async fn keep(client: Client, node: String, pods: Pods, shutdown: CancellationToken) {
+    let mut backoff = Backoff::new(TUNNEL_RETRY);
     loop {
         let line = async {
             let path = format!("/gantry/v1/nodes/{node}/tunnel");
@@ -43,7 +70,7 @@ pub(crate) async fn keep(client: Client, node: String, pods: Pods, shutdown: Can
         };
         match connected {
             Ok(connected) => {
-                wait = API_RETRY.0;
+                let begun = Instant::now();
                 let pods = pods.clone();
                 let service = service_fn(move |request| answer(pods.clone(), request));
                 let mut server = http2::Builder::new(TokioExecutor::new());
@@ -51,13 +78,15 @@ pub(crate) async fn keep(client: Client, node: String, pods: Pods, shutdown: Can
                 let serving = server.serve_connection(TokioIo::new(connected), service);
                 tokio::select! {
                     () = shutdown.cancelled() => return,
-                    ended = serving => tracing::debug!(?ended, "the line to the server has ended"),
+                    ended = serving => tracing::debug!(?ended, "the line to a server has ended"),
+                }
+                if begun.elapsed() > TUNNEL_RETRY {
+                    backoff.reset();
                 }
             }
-            Err(error) => tracing::debug!(%error, "no line to the server"),
+            Err(error) => tracing::debug!(%error, "no line to a server"),
         }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(API_RETRY.1);
+        backoff.pause().await;
     }
 }
 
