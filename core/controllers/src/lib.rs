@@ -86,7 +86,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(endpointslice::ApiEndpoints::new(settings)),
         Box::new(namespace::Namespaces),
         Box::new(garbage::Garbage),
-        Box::new(nodes::Health::default()),
+        Box::new(nodes::Health::new(settings.node_grace_seconds)),
         Box::new(nodes::Taints),
         Box::new(nodes::Eviction),
         Box::new(nodes::Addresses::new(settings)),

@@ -4,6 +4,9 @@ use std::fmt;
 use std::net::Ipv4Addr;
 use std::str::FromStr;
 
+/// How long a node may ordinarily be silent.
+pub(crate) const NODE_GRACE_SECONDS: i64 = 40;
+
 /// An IPv4 network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cidr {
@@ -77,13 +80,16 @@ pub struct Settings {
     pub api_addresses: Vec<Ipv4Addr>,
     /// Its port there.
     pub api_port: u16,
+    /// Seconds without a sign of life after which a node counts as unreachable.
+    pub node_grace_seconds: i64,
 }
 
 impl Settings {
     /// The usual settings: pods in 10.42.0.0/16, a /24 for each node.
     pub fn new(root_ca_pem: impl Into<String>, api_addresses: Vec<Ipv4Addr>, api_port: u16) -> Self {
         let cluster_cidr = Cidr { address: Ipv4Addr::new(10, 42, 0, 0), prefix: 16 };
-        Settings { cluster_cidr, node_mask: 24, root_ca_pem: root_ca_pem.into(), api_addresses, api_port }
+        let (root_ca_pem, node_grace_seconds) = (root_ca_pem.into(), NODE_GRACE_SECONDS);
+        Settings { cluster_cidr, node_mask: 24, root_ca_pem, api_addresses, api_port, node_grace_seconds }
     }
 }
 

@@ -12,10 +12,9 @@ use serde_json::{Value, json};
 
 use super::{ACCOUNT, condition, condition_status};
 use crate::pod_facts::PodFacts;
+use crate::settings::NODE_GRACE_SECONDS;
 use crate::{Controller, QueueKey, time, write};
 
-/// Seconds without a sign of life after which a node counts as unreachable.
-const GRACE: i64 = 40;
 /// How often each node is looked at.
 const PERIOD: Duration = Duration::from_secs(5);
 /// Seconds between two turns after which this process itself has stood still.
@@ -36,8 +35,9 @@ struct Heard {
 }
 
 /// The controller of nodes' health.
-#[derive(Default)]
 pub(crate) struct Health {
+    /// Seconds without a sign of life after which a node counts as unreachable.
+    grace: i64,
     heard: BTreeMap<String, Heard>,
     last_turn: Option<Timestamp>,
 }
@@ -73,7 +73,7 @@ impl Controller for Health {
         };
         let value = node.value();
         let silent_since = self.listen(node, &value, turn, &mut outcome);
-        let due = time::after(silent_since, GRACE);
+        let due = time::after(silent_since, self.grace);
         if time::is_over(due, turn.now) {
             declare_silent(node, &value, turn, &mut outcome);
         }
@@ -82,7 +82,17 @@ impl Controller for Health {
     }
 }
 
+impl Default for Health {
+    fn default() -> Self {
+        Health::new(NODE_GRACE_SECONDS)
+    }
+}
+
 impl Health {
+    pub(crate) fn new(grace: i64) -> Self {
+        Health { grace, heard: BTreeMap::new(), last_turn: None }
+    }
+
     /// Signs of life that came while this process stood still were not heard.
     fn forgive_own_stall(&mut self, now: Timestamp) {
         let stalled = self.last_turn.is_some_and(|last| time::is_over(time::after(last, STALL), now));
