@@ -42,6 +42,8 @@ pub const READINESS: Duration = Duration::from_secs(2);
 pub const DELETES_AT_A_TIME: usize = 16;
 /// Bytes of all warnings of one answer.
 pub const WARNING_BYTES: usize = 4 << 10;
+/// Tunnels that one node may hold open.
+pub const TUNNELS_PER_NODE: usize = 4;
 /// How long a node may take to begin its answer.
 pub const NODE_ANSWER: Duration = Duration::from_secs(30);
 /// Bytes of a node's refusal that are read.

@@ -1,10 +1,11 @@
 //! The connections that nodes dial to us, and through which we reach them: after the upgrade the roles turn, and the
 //! server speaks HTTP/2 to the node as a client.
 //!
-//! Invariants: a tunnel belongs to the node whose certificate opened it; a newer one takes the place of an older one;
-//! whatever a node answers is either its 200 or a refusal, never followed anywhere.
+//! Invariants: a tunnel belongs to the node whose certificate opened it; the newest one is used, and a few older ones
+//! stay open, as a node may know this server by several addresses; whatever a node answers is either its 200 or a
+//! refusal, never followed anywhere.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,7 +24,7 @@ use serde_json::Value;
 
 use crate::Refusal;
 use crate::app::App;
-use crate::limits::{NODE_ANSWER, NODE_REFUSAL_BYTES, PING_WAIT, UPGRADE as UPGRADE_WAIT};
+use crate::limits::{NODE_ANSWER, NODE_REFUSAL_BYTES, PING_WAIT, TUNNELS_PER_NODE, UPGRADE as UPGRADE_WAIT};
 use crate::query::decode;
 use crate::respond::{Answer, BodyError, full, internal};
 
@@ -39,20 +40,19 @@ type Sender = http2::SendRequest<ToNode>;
 /// The nodes that are connected.
 #[derive(Default)]
 pub struct Tunnels {
-    nodes: Mutex<BTreeMap<String, (u64, Sender)>>,
+    nodes: Mutex<BTreeMap<String, VecDeque<(u64, Sender)>>>,
     opened: AtomicU64,
 }
 
 impl Tunnels {
     /// Whether a node is connected.
     pub fn connected(&self, node: &str) -> bool {
-        self.nodes.lock().get(node).is_some_and(|(_, sender)| !sender.is_closed())
+        self.newest(node).is_some()
     }
 
     /// Sends a request to a node. Everything but 200 is a refusal: the node's own Status where it gave one.
     pub(crate) async fn send(&self, node: &str, request: Request<ToNode>) -> Result<Response<Incoming>, Refusal> {
-        let sender = self.nodes.lock().get(node).map(|(_, sender)| sender.clone());
-        let mut sender = sender.filter(|s| !s.is_closed()).ok_or_else(|| unreachable(node, "it is not connected"))?;
+        let mut sender = self.newest(node).ok_or_else(|| unreachable(node, "it is not connected"))?;
         let response = tokio::time::timeout(NODE_ANSWER, sender.send_request(request)).await;
         let response = response
             .map_err(|_| unreachable(node, "it did not answer in time"))?
@@ -60,16 +60,30 @@ impl Tunnels {
         if response.status() == StatusCode::OK { Ok(response) } else { Err(refusal(node, response).await) }
     }
 
+    fn newest(&self, node: &str) -> Option<Sender> {
+        let nodes = self.nodes.lock();
+        nodes.get(node)?.iter().map(|(_, sender)| sender).rfind(|sender| !sender.is_closed()).cloned()
+    }
+
     fn add(&self, node: &str, sender: Sender) -> u64 {
         let id = self.opened.fetch_add(1, Ordering::Relaxed);
-        self.nodes.lock().insert(node.to_owned(), (id, sender));
+        let mut nodes = self.nodes.lock();
+        let open = nodes.entry(node.to_owned()).or_default();
+        if open.len() >= TUNNELS_PER_NODE {
+            // Once nobody can use it any more, it ends.
+            open.pop_front();
+        }
+        open.push_back((id, sender));
         id
     }
 
     fn remove(&self, node: &str, id: u64) {
         let mut nodes = self.nodes.lock();
-        if nodes.get(node).is_some_and(|(current, _)| *current == id) {
-            nodes.remove(node);
+        if let Some(open) = nodes.get_mut(node) {
+            open.retain(|(current, _)| *current != id);
+            if open.is_empty() {
+                nodes.remove(node);
+            }
         }
     }
 }
