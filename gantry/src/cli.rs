@@ -1,7 +1,9 @@
 //! The command line: what there is to say, and nothing of what it does.
 
-use std::net::SocketAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -24,6 +26,8 @@ pub enum Command {
     Server(Server),
     /// Run the node agent alone, against a server
     Agent(Agent),
+    /// Print a kubeconfig for the agent of another machine
+    Kubeconfig(NodeKubeconfig),
     /// Stop the cluster on this machine with its pods; leaves the data unless --wipe
     Down(Down),
     /// Handle container images on this node
@@ -31,6 +35,8 @@ pub enum Command {
     Images(Images),
     /// Say what runs here and whether it is well
     Status(DataDir),
+    /// List what runs: the pods of the cluster, or with --local what this node has, server or not
+    Ps(Ps),
     /// Create or change objects from files (server-side apply)
     Apply(Apply),
     /// List objects, or show one
@@ -70,9 +76,99 @@ pub struct ServerFlags {
     /// Address and port of the API
     #[arg(long, default_value = "0.0.0.0:6443", value_name = "ADDR:PORT")]
     pub listen: SocketAddr,
+    /// Address by which other machines reach this server; that of the default route by default
+    #[arg(long, value_name = "ADDR")]
+    pub advertise_address: Option<IpAddr>,
+    /// Further names and addresses for the server's certificate, such as those of a load balancer
+    #[arg(long, value_delimiter = ',', value_name = "NAMES")]
+    pub tls_san: Vec<String>,
     /// Do not merge a `gantry` context into the invoking user's kubeconfig
     #[arg(long)]
     pub no_merge_kubeconfig: bool,
+    /// How long a node may be silent before it counts as unreachable, in seconds
+    #[arg(long, default_value_t = 40, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(10..))]
+    pub node_monitor_grace_period: i64,
+    #[command(flatten)]
+    pub store: StoreFlags,
+}
+
+/// Where the objects are kept.
+#[derive(Args, Debug, Clone)]
+pub struct StoreFlags {
+    /// `embedded`: in the data directory. `etcd=URL,URL,...`: in an etcd that several servers share
+    #[arg(long, default_value = "embedded", value_name = "STORE")]
+    pub store: StoreChoice,
+    /// Authority of etcd's certificates
+    #[arg(long, value_name = "FILE")]
+    pub store_ca_file: Option<PathBuf>,
+    /// This server's certificate as a client of etcd
+    #[arg(long, value_name = "FILE", requires = "store_key_file")]
+    pub store_cert_file: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, value_name = "FILE", requires = "store_cert_file")]
+    pub store_key_file: Option<PathBuf>,
+    /// Prefix of all keys in etcd, so that several clusters can share one
+    #[arg(long, default_value = "/gantry-cluster", value_name = "PREFIX")]
+    pub store_prefix: String,
+    /// Key that encrypts what the servers on one etcd share: the same file on all of them; the first server makes it
+    #[arg(long, value_name = "FILE")]
+    pub cluster_key_file: Option<PathBuf>,
+}
+
+impl fmt::Display for StoreFlags {
+    /// As they stand on a command line, each after a space.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, " --store {} --store-prefix {}", self.store, self.store_prefix)?;
+        let files = [
+            ("--store-ca-file", &self.store_ca_file),
+            ("--store-cert-file", &self.store_cert_file),
+            ("--store-key-file", &self.store_key_file),
+            ("--cluster-key-file", &self.cluster_key_file),
+        ];
+        files
+            .iter()
+            .filter_map(|(flag, file)| Some((flag, file.as_ref()?)))
+            .try_for_each(|(flag, file)| write!(f, " {flag} {}", file.display()))
+    }
+}
+
+/// Which store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// In the data directory, for this server alone.
+    Embedded,
+    /// In an etcd at these URLs.
+    Etcd(Vec<String>),
+}
+
+impl FromStr for StoreChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "embedded" {
+            return Ok(StoreChoice::Embedded);
+        }
+        let Some(urls) = text.strip_prefix("etcd=") else {
+            return Err("expected embedded, or etcd= followed by URLs such as https://10.0.0.1:2379".to_owned());
+        };
+        let urls: Vec<String> = urls.split(',').map(|url| url.trim().trim_end_matches('/').to_owned()).collect();
+        for url in &urls {
+            let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+            if host.is_none_or(|host| host.is_empty() || host.contains('/')) {
+                return Err(format!("{url:?} is not a URL such as https://10.0.0.1:2379"));
+            }
+        }
+        Ok(StoreChoice::Etcd(urls))
+    }
+}
+
+impl fmt::Display for StoreChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreChoice::Embedded => f.write_str("embedded"),
+            StoreChoice::Etcd(urls) => write!(f, "etcd={}", urls.join(",")),
+        }
+    }
 }
 
 /// Flags of the agent half.
@@ -122,6 +218,35 @@ pub struct Agent {
     /// Kubeconfig of the node, as `gantry server` writes it; DATA_DIR/node.kubeconfig by default
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
+    /// Another server of the cluster; may be repeated. All that live are learned once one of them answers
+    #[arg(long = "server", value_name = "URL")]
+    pub servers: Vec<String>,
+}
+
+/// `gantry ps`
+#[derive(Args, Debug)]
+pub struct Ps {
+    #[command(flatten)]
+    pub target: Target,
+    /// Ask this node instead of a server: what its agent knows and its runtime runs
+    #[arg(long)]
+    pub local: bool,
+    /// containerd's socket, where it is not the private one
+    #[arg(long, value_name = "SOCKET", requires = "local")]
+    pub containerd_socket: Option<PathBuf>,
+}
+
+/// `gantry kubeconfig`
+#[derive(Args, Debug)]
+pub struct NodeKubeconfig {
+    #[command(flatten)]
+    pub data: DataDir,
+    /// Name of the node
+    #[arg(long, value_name = "NAME")]
+    pub node: String,
+    /// URL of the API as the node reaches it; as in DATA_DIR/node.kubeconfig by default
+    #[arg(long, value_name = "URL")]
+    pub server: Option<String>,
 }
 
 /// `gantry down`
@@ -275,6 +400,20 @@ pub struct Delete {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn stores_are_read_strictly() {
+        for good in ["embedded", "etcd=https://10.0.0.1:2379", "etcd=https://a:2379,https://b:2379"] {
+            assert_eq!(good.parse::<StoreChoice>().unwrap().to_string(), good);
+        }
+        for bad in
+            ["", "etcd", "etcd=", "etcd=10.0.0.1:2379", "etcd=https://a:2379,", "etcd=https://a:2379/x", "sqlite"]
+        {
+            assert!(bad.parse::<StoreChoice>().is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::paths::Paths;
-use crate::pki::{Leaf, write_private};
+use crate::pki::{Authority, Leaf, write_private};
 
 /// Name of the context, cluster and user in kubeconfigs.
 pub const CONTEXT: &str = "gantry";
@@ -23,6 +23,12 @@ pub fn document(server: &str, ca_pem: &str, leaf: &Leaf) -> Value {
         "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": CONTEXT}}],
         "current-context": CONTEXT,
     })
+}
+
+/// The kubeconfig of the agent of node `name`.
+pub fn of_node(server: &str, authority: &Authority, name: &str) -> Result<Value> {
+    let leaf = authority.issue_client(&format!("system:node:{name}"), "system:nodes")?;
+    Ok(document(server, authority.cert_pem(), &leaf))
 }
 
 /// Writes a kubeconfig with mode 0600.

@@ -7,7 +7,9 @@ mod down;
 mod exec;
 mod get;
 mod images;
+mod kubeconfig;
 mod logs;
+mod ps;
 mod resources;
 mod status;
 mod target;
@@ -28,9 +30,11 @@ pub fn dispatch(command: Command) -> Result<u8> {
         Command::Up(flags) => long_running(run::up(flags)),
         Command::Server(flags) => long_running(run::server(flags)),
         Command::Agent(flags) => long_running(run::agent(flags)),
+        Command::Kubeconfig(flags) => kubeconfig::print(&flags),
         Command::Down(flags) => down::down(&flags),
         Command::Images(flags) => short(images::import(flags)),
         Command::Status(flags) => short(status::status(flags)),
+        Command::Ps(flags) => short(ps::ps(flags)),
         Command::Apply(flags) => short(apply::apply(flags)),
         Command::Get(flags) => short(get::get(flags)),
         Command::Describe(flags) => short(describe::describe(flags)),

@@ -9,7 +9,7 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 
-use super::files::load_or_create;
+use super::files::{load_or_create, read_if_there};
 
 /// Clocks of other machines may be behind by this much.
 const BACKDATE: Duration = Duration::from_secs(3600);
@@ -32,14 +32,31 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// Reads `ca.crt` and `ca.key` from `folder`, or makes them.
+    /// File of its private key.
+    pub const KEY: &str = "ca.key";
+    /// File of its certificate.
+    pub const CERTIFICATE: &str = "ca.crt";
+
+    /// Reads key and certificate from `folder`, or makes them.
     pub fn load_or_create(folder: &Path) -> Result<Self> {
-        let key_pem = load_or_create(&folder.join("ca.key"), new_key_pem)?;
-        let key = KeyPair::from_pem(&key_pem).context("reading the authority's key")?;
-        let cert_pem = load_or_create(&folder.join("ca.crt"), || {
-            Ok(params()?.self_signed(&key).context("signing the authority's certificate")?.pem())
-        })?;
+        let key_pem = load_or_create(&folder.join(Self::KEY), new_key_pem)?;
+        let key = read_key(&key_pem)?;
+        let cert_pem = load_or_create(&folder.join(Self::CERTIFICATE), || sign_itself(&key))?;
         Ok(Authority { cert_pem, issuer: Issuer::new(params()?, key) })
+    }
+
+    /// Reads key and certificate from `folder`; `None` when they are not there.
+    pub fn load(folder: &Path) -> Result<Option<Self>> {
+        let (key, certificate) = (folder.join(Self::KEY), folder.join(Self::CERTIFICATE));
+        let Some((key_pem, cert_pem)) = read_if_there(&key)?.zip(read_if_there(&certificate)?) else { return Ok(None) };
+        Ok(Some(Authority { cert_pem, issuer: Issuer::new(params()?, read_key(&key_pem)?) }))
+    }
+
+    /// Key and certificate of a new authority, PEM.
+    pub fn new_pem() -> Result<(String, String)> {
+        let key_pem = new_key_pem()?;
+        let cert_pem = sign_itself(&read_key(&key_pem)?)?;
+        Ok((key_pem, cert_pem))
     }
 
     /// The authority's certificate, PEM.
@@ -72,6 +89,14 @@ impl Authority {
 /// A new P-256 key, PKCS#8 PEM.
 pub fn new_key_pem() -> Result<String> {
     Ok(KeyPair::generate().context("making a key")?.serialize_pem())
+}
+
+fn read_key(pem: &str) -> Result<KeyPair> {
+    KeyPair::from_pem(pem).context("reading the authority's key")
+}
+
+fn sign_itself(key: &KeyPair) -> Result<String> {
+    Ok(params()?.self_signed(key).context("signing the authority's certificate")?.pem())
 }
 
 fn params() -> Result<CertificateParams> {

@@ -27,15 +27,21 @@ pub fn write_private(path: &Path, text: &str) -> Result<()> {
     write().with_context(|| format!("writing {}", path.display()))
 }
 
-/// The text at `path`, made by `create` when there is none yet.
-pub fn load_or_create(path: &Path, create: impl FnOnce() -> Result<String>) -> Result<String> {
+/// The text at `path`; `None` when there is none.
+pub fn read_if_there(path: &Path) -> Result<Option<String>> {
     match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let text = create()?;
-            write_private(path, &text)?;
-            Ok(text)
-        }
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error).with_context(|| format!("reading {}", path.display())),
     }
+}
+
+/// The text at `path`, made by `create` when there is none yet.
+pub fn load_or_create(path: &Path, create: impl FnOnce() -> Result<String>) -> Result<String> {
+    if let Some(text) = read_if_there(path)? {
+        return Ok(text);
+    }
+    let text = create()?;
+    write_private(path, &text)?;
+    Ok(text)
 }

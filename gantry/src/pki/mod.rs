@@ -5,6 +5,7 @@
 
 mod authority;
 mod files;
+mod shared;
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -13,6 +14,10 @@ use anyhow::{Context, Result};
 pub use authority::{Authority, Leaf};
 pub use files::write_private;
 use rcgen::SanType;
+pub use shared::agree;
+
+/// File of the key of service-account tokens.
+const TOKEN_KEY: &str = "service-account.key";
 
 /// Everything that the server needs to speak TLS and to sign tokens, and the leaves of the first users.
 pub struct Pki {
@@ -29,12 +34,14 @@ pub struct Pki {
 pub fn prepare(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<Pki> {
     std::fs::create_dir_all(folder).with_context(|| format!("creating {}", folder.display()))?;
     let authority = Authority::load_or_create(folder)?;
-    let mut alternatives = Vec::new();
+    let mut alternatives = addresses.iter().map(|a| SanType::IpAddress(*a)).collect::<Vec<_>>();
     for name in names {
-        alternatives.push(SanType::DnsName(name.as_str().try_into().with_context(|| format!("host name {name:?}"))?));
+        alternatives.push(match name.parse() {
+            Ok(address) => SanType::IpAddress(address),
+            Err(_) => SanType::DnsName(name.as_str().try_into().with_context(|| format!("host name {name:?}"))?),
+        });
     }
-    alternatives.extend(addresses.iter().map(|a| SanType::IpAddress(*a)));
     let server = authority.issue_server("kube-apiserver", alternatives)?;
-    let token_key_pem = files::load_or_create(&folder.join("service-account.key"), authority::new_key_pem)?;
+    let token_key_pem = files::load_or_create(&folder.join(TOKEN_KEY), authority::new_key_pem)?;
     Ok(Pki { authority, server, token_key_pem })
 }

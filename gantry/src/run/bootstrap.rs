@@ -30,5 +30,9 @@ async fn write(cluster: &Cluster, request: Request) -> Result<()> {
     failpoint!("gantry::before_first_object");
     let written = cluster.execute(request).await.map(drop);
     failpoint!("gantry::after_first_object");
-    written.map_err(|status| anyhow!("writing the first {kind}: {status}"))
+    match written {
+        // Another server was faster.
+        Err(status) if status.code == 409 => Ok(()),
+        written => written.map_err(|status| anyhow!("writing the first {kind}: {status}")),
+    }
 }

@@ -40,6 +40,11 @@ impl Host {
         }
         Ok(Host { name, address: default_address().unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST)) })
     }
+
+    /// With another address, where one is given.
+    pub fn advertised_as(self, address: Option<IpAddr>) -> Self {
+        Host { address: address.unwrap_or(self.address), ..self }
+    }
 }
 
 /// Refuses early, and with the remedy, where the node could not run.

@@ -1,10 +1,13 @@
 //! The long-running commands: `up`, `server`, `agent`. Wiring only; what the parts do is theirs.
 
+mod access;
 mod agent;
 mod bootstrap;
 mod host;
+mod presence;
 mod server;
 mod steps;
+mod storage;
 
 use std::net::IpAddr;
 
@@ -23,12 +26,19 @@ pub async fn up(flags: cli::Up) -> Result<()> {
     host::check()?;
     let paths = Paths::new(&flags.data.data_dir)?;
     let _held = process::hold(&paths)?;
-    let host = host::Host::find(flags.agent.node_name.as_deref())?;
+    let host = host::Host::find(flags.agent.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
     let stop = until_told();
-    let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
-    let mut agent = agent::start(&paths, &flags.agent, &paths.node_kubeconfig(), &host, &stop)?;
+    let Some(mut server) = unless(&stop, server::start(&paths, &flags.server, &host, &steps)).await? else {
+        return Ok(());
+    };
+    let agent = agent::start(&paths, &flags.agent, (&paths.node_kubeconfig(), &[]), &host, &stop)?;
+    let (ready, mut agent) = (agent.ready(), agent.task);
+    let ready = async {
+        ready.await;
+        server::node_ready(&server, &host.name).await
+    };
     let ended = tokio::select! {
-        ready = server::node_ready(&server, &host.name) => {
+        ready = ready => {
             ready?;
             steps.done(&format!("node {} is Ready", host.name));
             server.announce(&steps);
@@ -56,11 +66,14 @@ pub async fn server(flags: cli::Server) -> Result<()> {
     let steps = Steps::start();
     let paths = Paths::new(&flags.data.data_dir)?;
     let _held = process::hold(&paths)?;
-    let host = host::Host::find(flags.node_name.as_deref())?;
+    let host = host::Host::find(flags.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
     let stop = until_told();
-    let mut server = server::start(&paths, &flags.server, &host, &steps).await?;
+    let Some(mut server) = unless(&stop, server::start(&paths, &flags.server, &host, &steps)).await? else {
+        return Ok(());
+    };
     println!("run the agent with:  gantry agent --kubeconfig {}", paths.node_kubeconfig().display());
     server.announce(&steps);
+    server.announce_growth(&flags.server);
     let ended = tokio::select! {
         ended = server.ended() => ended,
         () = stop.cancelled() => Ok(()),
@@ -80,10 +93,10 @@ pub async fn agent(flags: cli::Agent) -> Result<()> {
     let _held = process::hold(&agent_paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?;
     let stop = until_told();
-    let agent = agent::start(&paths, &flags.agent, &kubeconfig, &host, &stop)?;
+    let agent = agent::start(&paths, &flags.agent, (&kubeconfig, &flags.servers), &host, &stop)?;
     steps.done(&format!("agent of node {} runs", host.name));
     let ended = tokio::select! {
-        ended = agent => ended.context("the agent")?,
+        ended = agent.task => ended.context("the agent")?,
         () = stop.cancelled() => Ok(()),
     };
     stop.cancel();
@@ -105,6 +118,14 @@ fn until_told() -> CancellationToken {
         told.cancel();
     });
     token
+}
+
+/// What `work` comes to; `None` when `stop` is cancelled before.
+async fn unless<T>(stop: &CancellationToken, work: impl Future<Output = Result<T>>) -> Result<Option<T>> {
+    tokio::select! {
+        done = work => done.map(Some),
+        () = stop.cancelled() => Ok(None),
+    }
 }
 
 /// How an address stands in a URL.

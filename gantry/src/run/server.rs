@@ -1,26 +1,28 @@
 //! Wires the server half: certificates, store, cluster, API, controllers, scheduler.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gantry_cluster::{Cluster, Setup, WatchFrom};
+use gantry_cluster::{Cluster, OpenError, Setup, WatchFrom};
 use gantry_kinds::NODE;
 use gantry_registry::Settings;
 use gantry_runner::Parts;
 use gantry_scheduler::Scheduler;
 use gantry_server::{Config, Server, Tls, Version};
-use gantry_store::EmbeddedStore;
 use gantry_view::Object;
 use k8s_openapi::api::core::v1::Node;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::host::Host;
-use super::steps::Steps;
-use super::{bootstrap, in_url};
-use crate::cli::ServerFlags;
+use super::presence::Presence;
+use super::steps::{END_WAIT, Steps};
+use super::storage::{Storage, patiently};
+use super::{access, bootstrap, in_url};
+use crate::cli::{ServerFlags, StoreChoice};
 use crate::failpoints::failpoint;
 use crate::kubeconfig;
 use crate::paths::Paths;
@@ -35,38 +37,51 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A running server half.
 pub struct Running {
     cluster: Arc<Cluster>,
-    store: EmbeddedStore,
+    storage: Storage,
     server: Server,
     runner: JoinHandle<()>,
+    presence: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
     /// Where the API is, as told to the user.
     url: String,
-    merged: Option<std::path::PathBuf>,
-    admin: std::path::PathBuf,
+    merged: Option<PathBuf>,
+    admin: PathBuf,
 }
 
 /// Starts everything of the server half, and writes the kubeconfigs.
 pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Steps) -> Result<Running> {
-    let settings = Settings { api_port: flags.listen.port(), ..Settings::default() };
-    let pki = certificates(paths, flags.listen, host, &settings)?;
-    steps.done("certificates");
     failpoint!("gantry::before_store");
-    let (store, cluster) = open(paths, settings).await?;
+    let settings = Settings { api_port: flags.listen.port(), ..Settings::default() };
+    let storage = Storage::open(paths, &flags.store).await?;
+    if let Some(key_file) = &flags.store.cluster_key_file {
+        pki::agree(&*storage.store(), &paths.pki(), key_file).await?;
+    }
+    let pki = access::certificates(paths, flags, host, &settings)?;
+    steps.done("certificates");
+    let cluster = open(&storage, settings).await?;
     steps.done(&format!("store at revision {}", cluster.view().revision()));
     bootstrap::fill(&cluster).await?;
     steps.done("first objects");
     failpoint!("gantry::after_first_objects");
     let server = listen(&pki, flags.listen, host, &cluster).await?;
-    let url = format!("https://{}:{}", in_url(reachable(server.address().ip())), server.address().port());
-    let merged = kubeconfigs(paths, flags, host, &pki, &url)?;
+    let port = server.address().port();
+    let url = url(reachable(server.address().ip()), port);
+    // An agent may be on another machine, where only servers of a cluster of several are expected.
+    let for_node = if storage.store().shared() { self::url(host.address, port) } else { url.clone() };
+    let merged = access::kubeconfigs(paths, flags, host, &pki, (&url, &for_node))?;
     steps.done(&format!("API at {url}"));
     let (stop, stopped) = watch::channel(false);
-    let settings = controller_settings(&pki, host, server.address().port());
+    let presence = storage.store().shared().then(|| {
+        let presence = Presence::new(cluster.clone(), &host.name, SocketAddr::new(host.address, port));
+        tokio::spawn(presence.keep(stopped.clone()))
+    });
+    let node_grace_seconds = flags.node_monitor_grace_period;
+    let settings = gantry_controllers::Settings { node_grace_seconds, ..controller_settings(&pki, host, port) };
     let parts = move || Parts { controllers: gantry_controllers::all(&settings), scheduler: Scheduler::new() };
-    let runner = gantry_runner::run(cluster.clone(), parts, stopped);
-    let runner = tokio::spawn(runner);
+    let runner = tokio::spawn(gantry_runner::run(cluster.clone(), parts, stopped));
     steps.done("controllers and scheduler");
-    Ok(Running { cluster, store, server, runner, stop, url, merged, admin: paths.admin_kubeconfig() })
+    let admin = paths.admin_kubeconfig();
+    Ok(Running { cluster, storage, server, runner, presence, stop, url, merged, admin })
 }
 
 impl Running {
@@ -80,6 +95,16 @@ impl Running {
         println!("  kubectl get nodes            (or: gantry get nodes)");
         println!("  gantry images import FILE    images for pods without a registry");
         println!("  gantry apply -f FILE         kubectl apply works as well");
+    }
+
+    /// Prints how the cluster grows by a server or a node.
+    pub fn announce_growth(&self, flags: &ServerFlags) {
+        if let StoreChoice::Etcd(_) = flags.store.store {
+            println!("add a server:  gantry server{}", flags.store);
+            println!("               on another machine, with copies of these files");
+        }
+        println!("add a node:    gantry kubeconfig --node NAME > NAME.kubeconfig");
+        println!("               and there: gantry agent --node-name NAME --kubeconfig NAME.kubeconfig");
     }
 
     /// Returns when a part that must not end has ended.
@@ -96,11 +121,16 @@ impl Running {
     /// Ends all parts, the store last.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
-        self.server.shutdown().await;
+        // Both say to the other servers that this one goes.
+        let farewell = async {
+            let _ = self.runner.await;
+            if let Some(presence) = self.presence {
+                let _ = presence.await;
+            }
+        };
+        let _ = tokio::time::timeout(END_WAIT, async { tokio::join!(farewell, self.server.shutdown()) }).await;
         failpoint!("gantry::before_close");
-        if let Err(error) = self.store.close().await {
-            tracing::warn!(%error, "closing the store");
-        }
+        self.storage.close().await;
     }
 }
 
@@ -142,27 +172,14 @@ fn is_ready(object: &Object) -> bool {
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-fn certificates(paths: &Paths, listen: SocketAddr, host: &Host, settings: &Settings) -> Result<Pki> {
-    let mut names: Vec<String> =
-        ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"].map(str::to_owned).into();
-    names.push(format!("kubernetes.default.svc.{}", settings.cluster_domain));
-    names.push(host.name.clone());
-    let mut addresses = vec![IpAddr::V4(Ipv4Addr::LOCALHOST), host.address, IpAddr::V4(settings.api_service_ip)];
-    if !listen.ip().is_unspecified() {
-        addresses.push(listen.ip());
-    }
-    addresses.dedup();
-    pki::prepare(&paths.pki(), &names, &addresses)
-}
-
-async fn open(paths: &Paths, settings: Settings) -> Result<(EmbeddedStore, Arc<Cluster>)> {
-    let folder = paths.store();
-    let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder)).await?;
-    let store = store.with_context(|| format!("opening the store in {}", paths.store().display()))?;
+async fn open(storage: &Storage, settings: Settings) -> Result<Arc<Cluster>> {
     let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().context("eight bytes")?);
-    let cluster =
-        Cluster::open(Arc::new(store.clone()), Setup::new(settings, seed)).await.context("reading the store")?;
-    Ok((store, cluster))
+    let open = || Cluster::open(storage.store(), Setup::new(settings.clone(), seed));
+    let reason = |error: &OpenError| match error {
+        OpenError::Read(error) => Some(error.clone()),
+        OpenError::Malformed { .. } => None,
+    };
+    patiently(open, reason).await.context("reading the store")
 }
 
 async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluster>) -> Result<Server> {
@@ -186,31 +203,8 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
     Ok(Server::start(config).await?)
 }
 
-/// Writes the administrator's and the node's kubeconfig; returns the user's file when the context was merged.
-fn kubeconfigs(
-    paths: &Paths,
-    flags: &ServerFlags,
-    host: &Host,
-    pki: &Pki,
-    url: &str,
-) -> Result<Option<std::path::PathBuf>> {
-    let ca = pki.authority.cert_pem();
-    let admin = kubeconfig::document(url, ca, &pki.authority.issue_client("kubernetes-admin", "system:masters")?);
-    kubeconfig::write(&paths.admin_kubeconfig(), &admin)?;
-    failpoint!("gantry::between_kubeconfigs");
-    let node = pki.authority.issue_client(&format!("system:node:{}", host.name), "system:nodes")?;
-    kubeconfig::write(&paths.node_kubeconfig(), &kubeconfig::document(url, ca, &node))?;
-    if flags.no_merge_kubeconfig {
-        return Ok(None);
-    }
-    match kubeconfig::merge_into_users(&admin) {
-        Ok(file) => Ok(Some(file)),
-        // The cluster is of use without it.
-        Err(error) => {
-            eprintln!("warning: no context was merged: {error:#}");
-            Ok(None)
-        }
-    }
+fn url(address: IpAddr, port: u16) -> String {
+    format!("https://{}:{port}", in_url(address))
 }
 
 /// The address that clients on this machine use.
