@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Crates with what they may use of the workspace, and whether they are pure.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("gantry-schema", &[]),
     ("gantry-kinds", &["gantry-schema"]),
     ("gantry-view", &["gantry-kinds"]),
@@ -19,6 +19,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("gantry-cri", &[]),
     ("gantry-streams", &[]),
     ("gantry-client", &["gantry-streams"]),
+    ("gantry-backup", &["gantry-kinds", "gantry-registry", "gantry-cluster", "gantry-store"]),
     ("gantry-cluster", &["gantry-kinds", "gantry-view", "gantry-registry", "gantry-store"]),
     (
         "gantry-runner",

@@ -1,7 +1,7 @@
 //! What all requests share, and what one request is.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use gantry_cluster::Cluster;
 use gantry_kinds::KindRef;
@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Version;
 use crate::authn::Keys;
 use crate::discovery::Discovery;
+use crate::extension::Extension;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::query::Query;
@@ -31,6 +32,8 @@ pub(crate) struct App {
     pub version: Version,
     /// `host:port` that clients are told.
     pub advertise: String,
+    /// What the program around the server adds.
+    pub extension: OnceLock<Arc<dyn Extension>>,
     pub ready: AtomicBool,
     /// Ends long-lived answers when the server stops.
     pub stop: CancellationToken,

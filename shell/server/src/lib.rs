@@ -7,6 +7,7 @@
 mod app;
 mod authn;
 mod discovery;
+mod extension;
 mod failpoints;
 mod health;
 pub mod limits;
@@ -29,6 +30,7 @@ mod watch;
 mod write;
 
 pub use authn::KeyError;
+pub use extension::{Content, Extension, Reply};
 #[cfg(feature = "failpoints")]
 pub use failpoints::FAILPOINTS;
 pub use server::{Config, Server, StartError, Version};

@@ -48,7 +48,10 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["openapi", "v3"] => Some(app.openapi.index(&app.discovery, &accepted()?)),
         ["openapi", "v3", path @ ..] => Some(app.openapi.document(&app.discovery, &path.join("/"), headers, query)?),
         ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
-        ["metrics"] => Some(respond::text(200, app.metrics.text(&app.cluster, &app.version))),
+        ["metrics"] => {
+            let added = app.extension.get().map(|extension| extension.metrics()).unwrap_or_default();
+            Some(respond::text(200, app.metrics.text(&app.cluster, &app.version) + &added))
+        }
         [".well-known", "openid-configuration"] => Some(issuer(app)),
         ["openid", "v1", "jwks"] => {
             let keys = serde_json::to_value(app.keys.public()).map_err(respond::internal)?;

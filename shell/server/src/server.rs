@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use gantry_cluster::Cluster;
 use hyper::service::service_fn;
@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use crate::app::App;
 use crate::authn::{KeyError, Keys, Peer, Verifier};
 use crate::discovery::Discovery;
+use crate::extension::Extension;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
@@ -100,6 +101,7 @@ impl Server {
             openapi: OpenApi::new(&config.version),
             version: config.version,
             advertise: config.advertise,
+            extension: OnceLock::new(),
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
         });
@@ -112,6 +114,11 @@ impl Server {
     /// Where the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Adds what is answered below `/gantry/`; the first word counts.
+    pub fn extend(&self, extension: Arc<dyn Extension>) {
+        let _ = self.app.extension.set(extension);
     }
 
     /// What `/readyz` says.

@@ -23,7 +23,7 @@ use crate::limits::REQUEST;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::route::Asked;
-use crate::{Refusal, negotiate, paths, resource, tunnel};
+use crate::{Refusal, extension, negotiate, paths, resource, tunnel};
 
 /// Subresources whose GET does something; whoever uses it must be allowed to `create` it too.
 const CONNECTING: [&str; 3] = ["exec", "attach", "portforward"];
@@ -81,7 +81,9 @@ async fn handle(
     }
     authorize(&app.cluster.view(), &user, &asked, &query)?;
     let call = Call { user, asked, query, headers: headers.clone() };
-    if call.asked.resource_request {
+    if extension::is_meant(&call.asked.path) {
+        extension::answer(app, &call, request).await
+    } else if call.asked.resource_request {
         resource::answer(app, &call, request).await
     } else {
         paths::answer(app, &call, &request.method().clone()).await
