@@ -9,6 +9,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub(crate) use system::LOCK_FILE;
 pub use system::SystemDisk;
 
 /// One directory on a disk.
@@ -44,6 +45,8 @@ pub trait DiskFile: Send + Sync + 'static {
     /// Makes the file `length` bytes long with blocks of its own, so that a write into them needs no more space and
     /// its sync writes no metadata; what is added reads as zeros.
     fn allocate(&self, length: u64) -> io::Result<()>;
+    /// Makes the file `length` bytes long, which is not longer than it is, and gives the rest of its blocks back.
+    fn cut(&self, length: u64) -> io::Result<()>;
     /// Waits until all that was written is on disk. After an error it is unknown what is.
     fn sync(&self) -> io::Result<()>;
 }

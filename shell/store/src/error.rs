@@ -95,7 +95,10 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// The directory was written by another version, or is not a store's directory; nothing in it was touched.
-    #[error("open {path}: found format {found:?}, this program reads and writes {expected:?}")]
+    #[error(
+        "open {path}: found {found:?}, this program reads and writes {expected:?}; nothing was touched: use the version \
+         that wrote it, or restore a backup into a new directory with `gantry backup restore`"
+    )]
     Format {
         /// The directory.
         path: PathBuf,

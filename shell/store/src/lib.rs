@@ -136,8 +136,8 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError>;
     /// Every commit after the revision `from`.
     fn watch(&self, from: u64) -> Result<Watch, StoreError>;
-    /// Forgets a bounded number of log records up to and including `revision`; true when some are left, so that
-    /// the caller comes again.
+    /// Promises nobody the log up to and including `revision` any more; what is removed of it, when, is the store's
+    /// matter. True when some is left that only another call removes.
     async fn compact(&self, revision: u64) -> Result<bool, StoreError>;
 }
 
@@ -147,4 +147,9 @@ pub(crate) fn check_size(txn: &Txn, limit: usize) -> Result<(), StoreError> {
     let compares = txn.compare.iter().map(|(key, _)| key.len());
     let size = writes.chain(compares).sum();
     if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// Names what was being done when the system refused.
+pub(crate) fn io_error(operation: &'static str) -> impl Fn(std::io::Error) -> StoreError {
+    move |error| StoreError::Io { operation, cause: error.to_string() }
 }

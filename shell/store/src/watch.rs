@@ -19,6 +19,10 @@ use crate::{Batch, StoreError};
 pub(crate) trait Log: Send + Sync {
     /// At most `limit` commits after `revision`, oldest first, and only published ones.
     async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError>;
+    /// Why no more commits come.
+    fn end(&self) -> StoreError {
+        StoreError::Closed
+    }
 }
 
 /// What a back end does to follow its commits.
@@ -40,7 +44,7 @@ impl Watch {
 
     /// The next commit; waits for it. A batch without changes says that nothing happened up to its revision.
     /// Nothing is lost when the future is dropped. Errors: `Compacted` when the log was cut beyond this reader's
-    /// place, `Closed` when the store has ended.
+    /// place, `Closed` when the store has ended, `Poisoned` when its writes have stopped for good.
     pub async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
         self.0.next().await
     }
@@ -79,7 +83,7 @@ impl Follow for LocalWatch {
                 Ok(commit) if commit.revision > self.position => self.page.push_back(commit),
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => self.behind = true,
-                Err(RecvError::Closed) => return Err(StoreError::Closed),
+                Err(RecvError::Closed) => return Err(self.log.end()),
             }
         }
     }

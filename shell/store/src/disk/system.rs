@@ -117,6 +117,10 @@ impl DiskFile for SystemFile {
         Ok(())
     }
 
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }

@@ -2,13 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
 use super::EmbeddedStore;
-use crate::limits::{FREE_BYTES, FREE_BYTES_FOR_REMOVALS, REVISION_RESERVE};
+use crate::limits::REVISION_RESERVE;
 use crate::{Commit, Store, StoreError, Txn};
 
 fn write(key: &'static str, value: Option<&'static str>, durable: bool) -> Txn {
@@ -112,34 +110,13 @@ fn foreign_directories_are_left_alone() {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(file), content).unwrap();
         let path = directory.path().to_owned();
-        let expected = "gantry-store 1".to_owned();
+        let expected = "gantry-store 2".to_owned();
         let refused = StoreError::Format { path, found: found.to_owned(), expected };
         assert_eq!(EmbeddedStore::open(directory.path()).err(), Some(refused));
         let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, [file]);
     };
-    check("FORMAT", "gantry-store 2\n", "gantry-store 2");
+    check("FORMAT", "gantry-store 1\n", "gantry-store 1");
+    check("FORMAT", "gantry-store 3\n", "gantry-store 3");
     check("member", "", "no format file, but member");
-}
-
-#[tokio::test]
-async fn a_full_disk_stops_values_then_everything_and_heals() {
-    let directory = tempfile::tempdir().unwrap();
-    let free = Arc::new(AtomicU64::new(u64::MAX));
-    let told = free.clone();
-    let store = EmbeddedStore::open_with(directory.path(), Box::new(move || Ok(told.load(Ordering::SeqCst)))).unwrap();
-    let kept = done(&store, write("/a", Some("1"), true)).await;
-    let full = |available| Err(StoreError::Full { path: directory.path().to_owned(), available });
-
-    free.store(FREE_BYTES - 1, Ordering::SeqCst);
-    assert_eq!(store.commit(write("/b", Some("1"), true)).await, full(FREE_BYTES - 1));
-    assert_eq!(store.range("/".into()).await.unwrap().revision, kept);
-    assert_eq!(done(&store, write("/a", None, true)).await, kept + 1);
-    assert_eq!(store.compact(kept).await, Ok(false));
-
-    free.store(FREE_BYTES_FOR_REMOVALS - 1, Ordering::SeqCst);
-    assert_eq!(store.commit(write("/a", None, true)).await, full(FREE_BYTES_FOR_REMOVALS - 1));
-
-    free.store(FREE_BYTES, Ordering::SeqCst);
-    assert_eq!(done(&store, write("/b", Some("1"), true)).await, kept + 2);
 }

@@ -1,184 +1,220 @@
-//! The one thread that writes. It takes what is waiting, compares, writes it all at once and answers.
+//! The thread that owns the end of the log, and the one that cleans.
+//!
+//! The writer takes what is waiting, writes it all at once and answers. The cleaner asks the writer for the short
+//! steps that only he may do, makes segments ahead, and sees to it that nothing stays unsynced for long. A step of
+//! his that fails is tried again, after pauses that grow, for ever.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
-use super::FreeSpace;
-use super::engine::Engine;
-use crate::limits::{FREE_BYTES, FREE_BYTES_FOR_REMOVALS, GROUP_BYTES, GROUP_TXNS};
-use crate::{Batch, Commit, KeyChange, StoreError, Txn};
+use super::clean::{Kept, Tail};
+use super::group::{Group, Joined};
+use super::log::Log;
+use super::shared::Shared;
+use crate::failpoints::failpoint;
+use crate::limits::{CLEAN_RETRY, CLEAN_RETRY_MAX, FLUSH_AFTER};
+use crate::{Commit, StoreError, Txn};
+
+pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 /// What the writer is asked to do.
 pub(super) enum Command {
     /// Compare and write.
     Commit { txn: Txn, reply: Reply<Commit> },
-    /// Forget log records.
+    /// Promise nobody anything up to a revision.
     Compact { revision: u64, reply: Reply<bool> },
+    /// See to it that everything is on disk.
+    Flush(Reply<()>),
+    /// A step of cleaning.
+    Keep { entries: Vec<Kept>, reply: Reply<()> },
+    /// A step of cleaning.
+    Drop { id: u32, removals: Vec<Bytes>, reply: Reply<bool> },
+    /// A step of cleaning.
+    Forget { keys: Vec<Bytes>, reply: Reply<()> },
+    /// Begin the next segment.
+    Roll(Reply<()>),
     /// End.
     Close(Reply<()>),
 }
 
-type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
-
-pub(super) struct Writer {
-    engine: Arc<Engine>,
-    live: broadcast::Sender<Arc<Batch>>,
-    free_space: FreeSpace,
-    /// The failure after which nothing more is written.
-    poisoned: Option<String>,
+/// Works until it is told to close or nobody is left who could ask.
+pub(super) fn write(mut log: Log, mut queue: mpsc::Receiver<Command>) {
+    let mut next = None;
+    let shared = log.shared.clone();
+    loop {
+        let Some(command) = next.take().or_else(|| next_command(&mut log, &mut queue)) else {
+            if let Err(error) = log.close() {
+                tracing::warn!(%error, "the store could not be closed cleanly");
+            }
+            break;
+        };
+        // Who no longer waits for his answer does not get one.
+        match command {
+            Command::Commit { txn, reply } => next = commit(&mut log, txn, reply, &mut queue),
+            Command::Compact { revision, reply } => drop(reply.send(log.compact(revision))),
+            Command::Flush(reply) => drop(reply.send(log.flush())),
+            Command::Keep { entries, reply } => drop(reply.send(log.keep(entries))),
+            Command::Drop { id, removals, reply } => drop(reply.send(log.drop_segment(id, removals))),
+            Command::Forget { keys, reply } => drop(reply.send(log.forget(keys))),
+            Command::Roll(reply) => drop(reply.send(Tail::roll(&mut log))),
+            Command::Close(reply) => {
+                queue.close();
+                let _ = reply.send(log.close());
+                break;
+            }
+        }
+    }
+    shared.ask_cleaner(|errands| errands.end = true);
 }
 
-/// Transactions that will share one write.
-#[derive(Default)]
-struct Group {
-    commits: Vec<(Arc<Batch>, Reply<Commit>)>,
-    /// Revisions of the keys that this group has written so far.
-    revisions: BTreeMap<Bytes, u64>,
-    durable: bool,
-    bytes: usize,
+/// The next command; when there is none yet, the end of the log is marked first.
+fn next_command(log: &mut Log, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    match queue.try_recv() {
+        Ok(command) => Some(command),
+        Err(mpsc::error::TryRecvError::Empty) => {
+            log.mark();
+            queue.blocking_recv()
+        }
+        Err(mpsc::error::TryRecvError::Disconnected) => None,
+    }
 }
 
-impl Writer {
-    pub(super) fn new(engine: Arc<Engine>, live: broadcast::Sender<Arc<Batch>>, free_space: FreeSpace) -> Self {
-        Writer { engine, live, free_space, poisoned: None }
+/// Writes this transaction together with all that wait behind it; returns the first command that does not fit in.
+fn commit(log: &mut Log, txn: Txn, reply: Reply<Commit>, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    let mut group = log.group();
+    let mut waiting = Vec::new();
+    let mut next = Some(Command::Commit { txn, reply });
+    while let Some(command) = next.take() {
+        let Command::Commit { txn, reply } = command else {
+            next = Some(command);
+            break;
+        };
+        match log.join(&mut group, txn) {
+            Joined::Yes(revision) => waiting.push((revision, reply)),
+            Joined::Answered(answer) => drop(reply.send(answer)),
+            Joined::Next(txn) => {
+                next = Some(Command::Commit { txn, reply });
+                break;
+            }
+        }
+        if group.is_full() {
+            break;
+        }
+        next = queue.try_recv().ok();
+    }
+    finish(log, &group, waiting);
+    next
+}
+
+fn finish(log: &mut Log, group: &Group, waiting: Vec<(u64, Reply<Commit>)>) {
+    let result = log.finish(group);
+    failpoint!("store::before_answer");
+    for (revision, reply) in waiting {
+        let _ = reply.send(result.clone().map(|()| Commit::Done(revision)));
+    }
+}
+
+/// The writer, as the cleaner reaches him.
+pub(super) struct Remote {
+    pub(super) commands: mpsc::WeakSender<Command>,
+}
+
+impl Remote {
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, StoreError> {
+        let commands = self.commands.upgrade().ok_or(StoreError::Closed)?;
+        let (reply, answer) = oneshot::channel();
+        commands.blocking_send(command(reply)).map_err(|_| StoreError::Closed)?;
+        drop(commands);
+        answer.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl Tail for Remote {
+    fn keep(&mut self, entries: Vec<Kept>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Keep { entries, reply })
     }
 
-    /// Works until it is told to close or nobody is left who could ask.
-    pub(super) fn drive(mut self, mut queue: mpsc::Receiver<Command>) {
-        let mut next = None;
-        loop {
-            let Some(command) = next.take().or_else(|| queue.blocking_recv()) else {
-                if let Err(error) = self.finish() {
-                    tracing::warn!(%error, "the store could not be closed cleanly");
-                }
-                return;
-            };
-            match command {
-                Command::Commit { txn, reply } => next = self.commit(txn, reply, &mut queue),
-                Command::Compact { revision, reply } => {
-                    let result = self.compact(revision);
-                    let _ = reply.send(result);
-                }
-                Command::Close(reply) => {
-                    queue.close();
-                    let _ = reply.send(self.finish());
-                    return;
-                }
+    fn drop_segment(&mut self, id: u32, removals: Vec<Bytes>) -> Result<bool, StoreError> {
+        self.ask(|reply| Command::Drop { id, removals, reply })
+    }
+
+    fn forget(&mut self, keys: Vec<Bytes>) -> Result<(), StoreError> {
+        self.ask(|reply| Command::Forget { keys, reply })
+    }
+
+    fn roll(&mut self) -> Result<(), StoreError> {
+        self.ask(Command::Roll)
+    }
+}
+
+/// What the cleaner waits for.
+struct Waiting {
+    /// When what was written must be synced.
+    flush: Option<Instant>,
+    /// When a step that failed is tried again.
+    retry: Option<Instant>,
+    pause: Duration,
+}
+
+/// Cleans until the store ends.
+pub(super) fn clean(shared: &Arc<Shared>, mut remote: Remote) {
+    let mut waiting = Waiting { flush: None, retry: None, pause: CLEAN_RETRY };
+    while wait(shared, &mut waiting) {
+        if waiting.flush.is_some_and(|at| at <= Instant::now()) {
+            waiting.flush = None;
+            // A failure has told everybody already.
+            let _ = remote.ask(Command::Flush);
+        }
+        match work(shared, &mut remote) {
+            Ok(()) => (waiting.retry, waiting.pause) = (None, CLEAN_RETRY),
+            Err(StoreError::Closed | StoreError::Poisoned { .. } | StoreError::Unknown { .. }) => return,
+            Err(error) => {
+                shared.counts.cleaning_failures.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, pause = ?waiting.pause, "the store could not be cleaned; it is tried again");
+                waiting.retry = Some(Instant::now() + waiting.pause);
+                waiting.pause = (waiting.pause * 2).min(CLEAN_RETRY_MAX);
             }
         }
     }
+}
 
-    fn compact(&mut self, revision: u64) -> Result<bool, StoreError> {
-        self.writable(true)?;
-        let result = self.engine.compact(revision);
-        self.remember(result)
-    }
-
-    /// Writes this transaction together with all that wait behind it; returns the first command of another kind.
-    fn commit(&mut self, txn: Txn, reply: Reply<Commit>, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
-        let mut group = Group::default();
-        self.decide(&mut group, txn, reply);
-        let mut next = None;
-        while group.commits.len() < GROUP_TXNS && group.bytes < GROUP_BYTES {
-            match queue.try_recv() {
-                Ok(Command::Commit { txn, reply }) => self.decide(&mut group, txn, reply),
-                Ok(other) => {
-                    next = Some(other);
-                    break;
-                }
-                Err(_) => break,
-            }
-        }
-        self.write(group);
-        next
-    }
-
-    /// Compares a transaction with what it would find, and adds it to the group or answers it.
-    fn decide(&mut self, group: &mut Group, txn: Txn, reply: Reply<Commit>) {
-        let revision = self.engine.published() + group.commits.len() as u64;
-        let removes_only = txn.writes.iter().all(|(_, value)| value.is_none());
-        let verdict = self.writable(removes_only).and_then(|()| self.conflict(group, &txn, revision));
-        match verdict {
-            Ok(None) => group.add(txn, revision + 1, reply),
-            Ok(Some(conflict)) => drop(reply.send(Ok(conflict))),
-            Err(error) => drop(reply.send(Err(error))),
-        }
-    }
-
-    fn conflict(&self, group: &Group, txn: &Txn, revision: u64) -> Result<Option<Commit>, StoreError> {
-        for (key, expected) in &txn.compare {
-            let actual = match group.revisions.get(key) {
-                Some(revision) => *revision,
-                None => self.engine.revision_of(key)?,
-            };
-            if actual != *expected {
-                return Ok(Some(Commit::Conflict { key: key.clone(), actual, revision }));
-            }
-        }
-        Ok(None)
-    }
-
-    fn write(&mut self, group: Group) {
-        let batches: Vec<_> = group.commits.iter().map(|(batch, _)| batch.clone()).collect();
-        let result = self.engine.write(&batches, group.durable);
-        let result = self.remember(result);
-        for (batch, reply) in group.commits {
-            let revision = batch.revision;
-            if result.is_ok() {
-                // Nobody watching is fine.
-                let _ = self.live.send(batch);
-            }
-            let _ = reply.send(result.clone().map(|()| Commit::Done(revision)));
-        }
-    }
-
-    /// Refuses what cannot or must not be written now.
-    fn writable(&self, removes_only: bool) -> Result<(), StoreError> {
-        if let Some(cause) = &self.poisoned {
-            return Err(StoreError::Poisoned { cause: cause.clone() });
-        }
-        let needed = if removes_only { FREE_BYTES_FOR_REMOVALS } else { FREE_BYTES };
-        match (self.free_space)() {
-            Ok(available) if available < needed => {
-                Err(StoreError::Full { path: self.engine.path().to_owned(), available })
-            }
-            Ok(_) => Ok(()),
-            Err(error) => Err(StoreError::Io { operation: "ask for free space", cause: error.to_string() }),
-        }
-    }
-
-    /// After a write that failed it is unknown what is on disk: nothing may follow it.
-    fn remember<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        result.map_err(|error| match error {
-            StoreError::Io { .. } | StoreError::Damaged { .. } => {
-                let cause = self.poisoned.get_or_insert_with(|| error.to_string()).clone();
-                tracing::error!(%cause, "a write to the store failed; no more is written until a restart");
-                StoreError::Poisoned { cause }
-            }
-            other => other,
-        })
-    }
-
-    fn finish(&mut self) -> Result<(), StoreError> {
-        if self.poisoned.is_some() {
+/// Makes the segments that are missing and cleans what is worth it.
+pub(super) fn work(shared: &Shared, tail: &mut dyn Tail) -> Result<(), StoreError> {
+    loop {
+        if shared.errands.lock().end {
             return Ok(());
         }
-        self.engine.finish()
+        let made = shared.pool.fill(&*shared.disk, &shared.sizes);
+        shared.remove_dropped()?;
+        // Cleaning comes also when nothing could be made: it gives segments back.
+        if !shared.clean(tail)? {
+            return made.map_err(crate::io_error("make a segment of the log"));
+        }
     }
 }
 
-impl Group {
-    fn add(&mut self, txn: Txn, revision: u64, reply: Reply<Commit>) {
-        let mut changes = Vec::with_capacity(txn.writes.len());
-        for (key, value) in txn.writes {
-            self.bytes += key.len() + value.as_ref().map_or(0, Bytes::len);
-            self.revisions.insert(key.clone(), if value.is_some() { revision } else { 0 });
-            changes.push(KeyChange { key, value });
+/// Waits until there is something to do; false when the store ends.
+fn wait(shared: &Shared, waiting: &mut Waiting) -> bool {
+    let mut errands = shared.errands.lock();
+    loop {
+        if errands.end {
+            return false;
         }
-        self.durable |= txn.durable;
-        self.commits.push((Arc::new(Batch { revision, changes }), reply));
+        let now = Instant::now();
+        if std::mem::take(&mut errands.dirty) {
+            waiting.flush.get_or_insert(now + FLUSH_AFTER);
+        }
+        let due = |at: Option<Instant>| at.is_some_and(|at| at <= now);
+        if std::mem::take(&mut errands.clean) || due(waiting.flush) || due(waiting.retry) {
+            return true;
+        }
+        match [waiting.flush, waiting.retry].into_iter().flatten().min() {
+            Some(until) => drop(shared.errand.wait_until(&mut errands, until)),
+            None => shared.errand.wait(&mut errands),
+        }
     }
 }

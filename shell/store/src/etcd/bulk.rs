@@ -27,6 +27,7 @@ impl EtcdStore {
         };
         let answer = self.bulk("set the revision floor", &request).await?;
         shared.boundary.set_offset(offset);
+        shared.note_compacted(offset);
         shared.note(shared.boundary.outward(answer));
         Ok(())
     }
@@ -49,7 +50,7 @@ impl EtcdStore {
         for (key, value) in entries {
             let Ok(full) = boundary.checked_key(&key) else { continue };
             let more = key.len() + value.len();
-            if step.success.len() + 2 > TXN_OPERATIONS || (size + more > LOAD_BYTES && !step.success.is_empty()) {
+            if step.compare.len() >= TXN_OPERATIONS || (size + more > LOAD_BYTES && !step.success.is_empty()) {
                 last = self.bulk("load", &std::mem::take(&mut step)).await?;
                 size = 0;
             }

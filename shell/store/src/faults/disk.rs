@@ -391,6 +391,19 @@ impl DiskFile for FaultyFile {
         self.with(true, |state| state.grow(self.id, length as usize))
     }
 
+    fn cut(&self, length: u64) -> io::Result<()> {
+        self.with(true, |state| {
+            let file = self.state(state)?;
+            // What is cut off stays cut off: nobody may count on it, lost or not.
+            file.bytes.truncate(length as usize);
+            file.lengths.clear();
+            let whole = |(sector, _): &(usize, Vec<Vec<u8>>)| (sector + 1) * SECTOR <= length as usize;
+            file.dirty = std::mem::take(&mut file.dirty).into_iter().filter(whole).collect();
+            file.limbo = std::mem::take(&mut file.limbo).into_iter().filter(whole).collect();
+            Ok(())
+        })
+    }
+
     fn sync(&self) -> io::Result<()> {
         let mut state = self.disk.shared.state.lock();
         while state.syncs_held && state.life == self.life {

@@ -28,8 +28,9 @@ pub const CONNECT: Duration = Duration::from_secs(2);
 pub const READ_ATTEMPT: Duration = Duration::from_secs(3);
 /// How long a read is tried over all members.
 pub const READ_DEADLINE: Duration = Duration::from_secs(8);
-/// How long a commit looks for a member that takes it, and how long that one may take to answer.
-pub const COMMIT_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a commit looks for a member that takes it, and how long that one may take to answer. Less than the 5 s
+/// within which writes go on when a member is lost.
+pub const COMMIT_DEADLINE: Duration = Duration::from_secs(4);
 /// How long defragmenting one member may take.
 pub const DEFRAGMENT_DEADLINE: Duration = Duration::from_secs(120);
 /// Pause after an attempt has failed.
