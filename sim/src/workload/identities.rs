@@ -1,0 +1,25 @@
+//! One name of which there is to be exactly one pod: made again whenever it is gone. That no two containers of it
+//! ever run is what machines check.
+
+use gantry_kinds::POD;
+use gantry_registry::DeleteOptions;
+use tokio::time::sleep;
+
+use super::{PLACE, RETRY, manifest};
+use crate::api::Client;
+
+pub(super) async fn run(client: Client, at: u64) {
+    let world = client.world.clone();
+    let name = format!("identity{at}");
+    while !world.is_calm() {
+        let server = client.any_server();
+        match client.get(server, &POD, PLACE, &name).await {
+            Ok(None) => drop(client.create(server, &POD, PLACE, manifest::pod(&name, &world.rng)).await),
+            Ok(Some(_)) if world.rng.chance(0.1) => {
+                drop(client.delete(server, &POD, PLACE, &name, DeleteOptions::default()).await);
+            }
+            _ => {}
+        }
+        sleep(RETRY).await;
+    }
+}
