@@ -58,7 +58,7 @@ impl Place {
     /// An address of the loopback network that nobody else uses.
     ///
     /// Ports that the kernel hands out would be lost to somebody else while a member is down; an address is not.
-    fn on_loopback() -> Self {
+    pub fn on_loopback() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed).wrapping_mul(7919).wrapping_add(std::process::id());
