@@ -25,9 +25,9 @@ const OWN: &[&str] = &[
     "gantry::before_close",
 ];
 
-/// Points that change how often something happens; only `return(MS)` makes sense there.
+/// Points that change how often something happens, with `return(MS)`, or how large something is, with `return`.
 #[cfg(feature = "failpoints")]
-const SETTINGS: &[&str] = &["cluster::compact_every", "server::bookmark_every"];
+const SETTINGS: &[&str] = &["cluster::compact_every", "server::bookmark_every", "gantry::small_store"];
 
 /// Where tests say what is to happen.
 #[cfg(feature = "failpoints")]
@@ -38,6 +38,10 @@ macro_rules! failpoint {
     ($name:literal) => {
         #[cfg(feature = "failpoints")]
         fail::fail_point!($name);
+    };
+    ($name:literal, $result:expr) => {
+        #[cfg(feature = "failpoints")]
+        fail::fail_point!($name, $result);
     };
 }
 pub(crate) use failpoint;

@@ -3,15 +3,22 @@
 //! Invariants: everything runs in namespaces that the test made; whatever a machine started it ends, by pid, when
 //! it is dropped, also when the test fails; waiting is for conditions, with a bound.
 
+mod alone;
+mod api;
 mod etcd;
 mod gantry;
+pub mod history;
+mod hollow;
 mod load;
 mod machine;
 
 use std::time::{Duration, Instant};
 
+pub use alone::{Alone, Start, failpoints, failpoints_binary, was_killed};
+pub use api::{Answer, Api, Client, Lines, NoAnswer};
 pub use etcd::{Certificates, EtcdCluster, Place, why_no_etcd};
 pub use gantry::Gantry;
+pub use hollow::hollow_node;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};
 

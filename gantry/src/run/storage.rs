@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use gantry_store::{EmbeddedStore, EtcdConfig, EtcdStore, Store, StoreError};
+use gantry_store::{EmbeddedStore, EtcdConfig, EtcdStore, Sizes, Store, StoreError};
 
 use crate::cli::{StoreChoice, StoreFlags};
+use crate::failpoints::failpoint;
 use crate::paths::Paths;
 
 /// Pause between two attempts to reach a store that cannot be reached.
@@ -28,7 +29,7 @@ impl Storage {
         let StoreChoice::Etcd(urls) = &flags.store else {
             refuse_etcd_flags(flags)?;
             let folder = paths.store();
-            let store = tokio::task::spawn_blocking(move || EmbeddedStore::open(&folder)).await?;
+            let store = tokio::task::spawn_blocking(move || EmbeddedStore::open_sized(&folder, sizes())).await?;
             let store = store.with_context(|| format!("opening the store in {}", paths.store().display()))?;
             return Ok(Storage::Embedded(store));
         };
@@ -80,6 +81,12 @@ pub async fn patiently<T, E: std::fmt::Display, F: Future<Output = Result<T, E>>
             done => return done,
         }
     }
+}
+
+/// How large the parts of the own store are; a test that asks for it sees much happen in little data.
+fn sizes() -> Sizes {
+    failpoint!("gantry::small_store", |_| Sizes::SMALL);
+    Sizes::default()
 }
 
 fn refuse_etcd_flags(flags: &StoreFlags) -> Result<()> {
