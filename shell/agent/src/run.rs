@@ -18,7 +18,7 @@ use crate::error::AgentError;
 use crate::events::Events;
 use crate::feed::{Kept, Wanted, share};
 use crate::limits::{EVENTS, PULLS, STARTS};
-use crate::net::{self, NetConfig, Serving};
+use crate::net::{self, NetConfig};
 use crate::node::{self, Keeper, Machine};
 use crate::paths::Paths;
 use crate::pods::{Pods, Shared};
@@ -52,7 +52,9 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Agen
     let mut parts = JoinSet::new();
     let feeds = Feeds::start(&config, &checkpoint, &shutdown);
     let (serving, served) = watch::channel(BTreeSet::new());
-    let network = network(&config, &machine, Arc::new(serving), feeds.network, &shutdown)?;
+    let (addresses, at) = watch::channel(net::Addresses::new());
+    let links = net::Links { serving: Arc::new(serving), addresses: at };
+    let network = network(&config, &machine, links, feeds.network, &shutdown)?;
     let events = Events::start(config.client.clone(), config.node_name.clone());
     let (network_ready, network_is_ready) = watch::channel(false);
     let (_facts, facts) = watch::channel(node::facts(&config, &machine, &paths));
@@ -71,6 +73,7 @@ pub async fn run(config: Config, shutdown: CancellationToken) -> Result<(), Agen
         pulls: Semaphore::new(PULLS),
         network_ready: network_is_ready,
         served,
+        addresses,
     }));
     let (sender, happened) = mpsc::channel(EVENTS);
     let (name, look, told) = (config.node_name.clone(), Arc::new(Notify::new()), feeds.node);
@@ -142,7 +145,7 @@ async fn start_runtime(
 fn network(
     config: &Config,
     machine: &Machine,
-    serving: Serving,
+    links: net::Links,
     feeds: net::Feeds,
     shutdown: &CancellationToken,
 ) -> Result<tokio::task::JoinHandle<()>, AgentError> {
@@ -163,7 +166,6 @@ fn network(
         cluster_domain: config.cluster_domain.clone(),
         resolv_conf: "/etc/resolv.conf".into(),
         metrics: Arc::default(),
-        serving,
     };
-    Ok(net::start(network, feeds, shutdown.clone()))
+    Ok(net::start(network, links, feeds, shutdown.clone()))
 }

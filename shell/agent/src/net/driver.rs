@@ -9,15 +9,15 @@ use gantry_client::Event;
 use gantry_net::dns::Zone;
 use gantry_net::{Cidr, Net, Params};
 use k8s_openapi::api::core::v1::{Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use parking_lot::RwLock;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Serving;
 use super::host::{self, Host};
+use super::local::{Addresses, Local};
 use super::metrics::{Metrics, count};
 
 /// How often it is checked that the table is still there.
@@ -57,11 +57,20 @@ pub(super) struct Driver {
     in_force: bool,
     /// Tells which pods of this node get new connections, by the table in the kernel.
     serving: Serving,
+    local: Local,
 }
 
 impl Driver {
     pub fn new(params: Params, zone: Arc<RwLock<Zone>>, host: Host, metrics: Arc<Metrics>, serving: Serving) -> Self {
-        Driver { net: Net::new(params), zone, host, metrics, known: Default::default(), in_force: false, serving }
+        let local = Local::new(&params.node_name, watch::channel(Addresses::new()).1);
+        let (net, known) = (Net::new(params), Default::default());
+        Driver { net, zone, host, metrics, known, in_force: false, serving, local }
+    }
+
+    /// Believes these addresses of this node's pods more than slices.
+    pub fn with_addresses(mut self, addresses: watch::Receiver<Addresses>) -> Self {
+        self.local = Local::new(&self.net.params().node_name, addresses);
+        self
     }
 
     /// Applies what comes in until `shutdown`. Whatever has come in meanwhile goes into the same transaction.
@@ -75,6 +84,11 @@ impl Driver {
                     Some(item) => self.take(item),
                     None => return,
                 },
+                slices = self.local.changed() => {
+                    for ((namespace, name), slice) in slices {
+                        self.net.slice(&namespace, &name, Some(&slice));
+                    }
+                }
                 _ = check.tick() => self.verify().await,
                 () = tokio::time::sleep(RETRY_AFTER), if refused => {}
             }
@@ -111,10 +125,14 @@ impl Driver {
         }
     }
 
-    fn set(&mut self, source: Source, (namespace, name): &Id, object: Option<Value>) {
+    fn set(&mut self, source: Source, id: &Id, object: Option<Value>) {
+        let (namespace, name) = id;
         match source {
             Source::Services => self.net.service(namespace, name, typed::<Service>(object).as_ref()),
-            Source::Slices => self.net.slice(namespace, name, typed::<EndpointSlice>(object).as_ref()),
+            Source::Slices => {
+                let slice = self.local.take(id, typed(object));
+                self.net.slice(namespace, name, slice.as_ref());
+            }
             Source::Pods => self.net.pod(namespace, name, typed::<Pod>(object).as_ref()),
             Source::Node => {
                 let Some(node) = typed::<Node>(object) else { return };

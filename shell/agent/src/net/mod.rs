@@ -7,6 +7,7 @@
 mod dns;
 mod driver;
 mod host;
+mod local;
 mod metrics;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 pub use host::NetError;
+pub use local::Addresses;
 pub use metrics::Metrics;
 
 use driver::{Driver, Item, Source};
@@ -53,8 +55,6 @@ pub struct NetConfig {
     pub resolv_conf: PathBuf,
     /// Counters that are kept up to date.
     pub metrics: Arc<Metrics>,
-    /// Is told which pods of this node get new connections.
-    pub serving: Serving,
 }
 
 /// Addresses of this node's pods to which the table in force sends new connections of some service. A pod that is to
@@ -73,15 +73,23 @@ pub struct Feeds {
     pub pods: mpsc::Receiver<Event>,
 }
 
+/// What the network tells the rest of the node, and what it is told by it.
+pub struct Links {
+    /// Is told which pods of this node get new connections.
+    pub serving: Serving,
+    /// Where this node's pods are.
+    pub addresses: watch::Receiver<Addresses>,
+}
+
 /// Programs services and answers names until `shutdown`; the table stays after that.
-pub fn start(config: NetConfig, feeds: Feeds, shutdown: CancellationToken) -> JoinHandle<()> {
+pub fn start(config: NetConfig, links: Links, feeds: Feeds, shutdown: CancellationToken) -> JoinHandle<()> {
     tokio::spawn(async move {
         let items = merge(feeds, &shutdown);
-        run(&config, items, &shutdown).await;
+        run(&config, links, items, &shutdown).await;
     })
 }
 
-async fn run(config: &NetConfig, items: mpsc::Receiver<Item>, shutdown: &CancellationToken) {
+async fn run(config: &NetConfig, links: Links, items: mpsc::Receiver<Item>, shutdown: &CancellationToken) {
     let params = Params {
         node_name: config.node_name.clone(),
         zone: String::new(),
@@ -96,7 +104,8 @@ async fn run(config: &NetConfig, items: mpsc::Receiver<Item>, shutdown: &Cancell
     host.prepare().await;
     let names = dns::Server::new(zone.clone(), config.dns_ip, config.resolv_conf.clone(), config.metrics.clone());
     let listening = dns::serve(names, SocketAddr::new(config.dns_ip.into(), DNS_PORT), shutdown.clone());
-    let driver = Driver::new(params, zone, host, config.metrics.clone(), config.serving.clone());
+    let driver = Driver::new(params, zone, host, config.metrics.clone(), links.serving);
+    let driver = driver.with_addresses(links.addresses);
     tokio::join!(driver.run(items, shutdown.clone()), listening);
 }
 

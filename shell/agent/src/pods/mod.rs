@@ -28,6 +28,7 @@ use crate::cgroups::Cgroups;
 use crate::contact::Contact;
 use crate::events::Events;
 use crate::limits::SIGNALS;
+use crate::net::Addresses;
 use crate::paths::Paths;
 use crate::runtime::{Happened, Watched};
 use crate::sources::Sources;
@@ -52,6 +53,21 @@ pub(crate) struct Shared {
     pub(crate) network_ready: watch::Receiver<bool>,
     /// The pods to which services here send new connections.
     pub(crate) served: watch::Receiver<BTreeSet<Ipv4Addr>>,
+    /// Is told where pods are.
+    pub(crate) addresses: watch::Sender<Addresses>,
+}
+
+impl Shared {
+    /// A pod is there now, or nowhere.
+    fn is_at(&self, uid: &str, address: Option<Ipv4Addr>) {
+        self.addresses.send_if_modified(|addresses| {
+            let before = match address {
+                Some(address) => addresses.insert(uid.to_owned(), address),
+                None => addresses.remove(uid),
+            };
+            before != address
+        });
+    }
 }
 
 /// What a worker is told.
@@ -209,6 +225,7 @@ impl Pods {
         tokio::spawn(async move {
             Worker::new(shared.clone(), pod, inbox, seen).run(known).await;
             shared.runtime.disown(&uid);
+            shared.is_at(&uid, None);
             workers.lock().remove(&uid);
         });
     }

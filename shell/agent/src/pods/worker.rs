@@ -225,6 +225,8 @@ impl Worker {
                 self.report.tell(&self.told);
             }
         }
+        let address = observed.ready_sandbox().and_then(|sandbox| sandbox.ips.iter().find_map(|ip| ip.parse().ok()));
+        self.scene.shared.is_at(pod::uid(pod), address);
         let (pod, observed) = (pod.clone(), observed.clone());
         self.seen.send_replace(Seen { pod, observed, status: Arc::new(self.told.clone()) });
     }
