@@ -21,6 +21,7 @@ use crate::feed::{Feed, WatchFrom};
 use crate::follow::{self, State};
 use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
 use crate::metrics::Metrics;
+use crate::reached::Reached;
 use crate::{compact, keys};
 
 /// The answer to a write.
@@ -77,7 +78,7 @@ pub struct Cluster {
     started: Instant,
     identity: String,
     state: RwLock<State>,
-    reached: watch::Sender<u64>,
+    reached: Reached,
     leadership: watch::Sender<Leadership>,
     /// The last epoch of this server in which the outcome of a write is unknown.
     doubts: watch::Sender<u64>,
@@ -100,7 +101,7 @@ impl Cluster {
             started: Instant::now(),
             identity: setup.identity,
             state: RwLock::new(state),
-            reached: watch::channel(revision).0,
+            reached: Reached::new(revision),
             leadership: watch::channel(leadership).0,
             doubts: watch::channel(0).0,
             ended: watch::channel(None).0,
@@ -196,11 +197,9 @@ impl Cluster {
 
     /// Waits until the view has reached `revision`; 504 when it does not within half a minute.
     pub async fn wait_for(&self, revision: u64) -> Result<(), Box<Status>> {
-        let mut reached = self.reached.subscribe();
-        let wait = reached.wait_for(|now| *now >= revision);
-        match tokio::time::timeout(VIEW_WAIT, wait).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Box::new(Status::new(504, "Timeout", "the server did not see its own write in time"))),
+        match timeout(VIEW_WAIT, self.reached.wait(revision)).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(Box::new(Status::new(504, "Timeout", "the server did not see its own write in time"))),
         }
     }
 
@@ -301,7 +300,7 @@ impl Cluster {
 
     /// The view and the leadership have been brought to `revision`.
     pub(crate) fn has_reached(&self, revision: u64) {
-        self.reached.send_replace(revision);
+        self.reached.advance(revision);
     }
 
     /// Tells of epochs of this server in which the outcome of a write is unknown.

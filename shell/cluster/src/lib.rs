@@ -15,6 +15,7 @@ mod follow;
 mod keys;
 pub mod limits;
 mod metrics;
+mod reached;
 
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, OpenError, Reply, Setup};
