@@ -1,7 +1,7 @@
 //! The cluster: one view, fed by the store, and the loop that turns requests into commits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gantry_kinds::{KindRef, Status};
@@ -80,6 +80,8 @@ pub struct Cluster {
     state: RwLock<State>,
     reached: Reached,
     leadership: watch::Sender<Leadership>,
+    /// Whether this server leads, as far as it knows itself.
+    pub(crate) leading: AtomicBool,
     /// The last epoch of this server in which the outcome of a write is unknown.
     doubts: watch::Sender<u64>,
     /// Why the view follows the store no longer.
@@ -103,6 +105,7 @@ impl Cluster {
             state: RwLock::new(state),
             reached: Reached::new(revision),
             leadership: watch::channel(leadership).0,
+            leading: AtomicBool::new(false),
             doubts: watch::channel(0).0,
             ended: watch::channel(None).0,
             seed: AtomicU64::new(setup.seed),

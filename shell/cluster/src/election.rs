@@ -7,6 +7,7 @@
 //! settles it, because nothing that compares the old one can happen any more.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -90,6 +91,7 @@ impl Cluster {
                 Ok(Commit::Done(epoch)) => {
                     if self.wait_for(epoch).await.is_ok() && leadership.borrow().epoch == epoch {
                         tracing::info!(epoch, identity = self.identity(), "this server leads");
+                        self.leading.store(true, Ordering::Relaxed);
                         return Epoch(epoch);
                     }
                 }
@@ -126,6 +128,7 @@ impl Cluster {
         } else {
             ended.await;
         }
+        self.leading.store(false, Ordering::Relaxed);
         tracing::warn!(epoch = epoch.0, "this server no longer leads");
     }
 
@@ -153,8 +156,14 @@ impl Cluster {
         }
     }
 
+    /// Whether this server leads, as far as it knows itself: it stops a term after it was last confirmed.
+    pub fn leads(&self) -> bool {
+        self.leading.load(Ordering::Relaxed)
+    }
+
     /// Lets another server take over at once.
     pub async fn resign(&self, epoch: Epoch) {
+        self.leading.store(false, Ordering::Relaxed);
         match timeout(LEADER_TERM, self.say_alive(epoch, false)).await {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the leadership could not be given up; it ends by itself"),

@@ -15,6 +15,8 @@ use crate::Version;
 use crate::query::Query;
 use crate::route::Asked;
 
+mod store;
+
 const BUCKETS: [f64; 23] = [
     0.005, 0.025, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0,
     45.0, 60.0,
@@ -143,6 +145,7 @@ impl Metrics {
         }
         write_objects(&mut out, cluster);
         write_path(&mut out, cluster.metrics(), self.lagged.load(Ordering::Relaxed));
+        store::write(&mut out, cluster);
         write_process(&mut out, self.started, version);
         out
     }
