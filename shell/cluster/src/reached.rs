@@ -38,7 +38,8 @@ impl Reached {
     pub(crate) fn advance(&self, revision: u64) {
         let mut state = self.0.lock();
         state.revision = state.revision.max(revision);
-        let later = state.waiting.split_off(&(state.revision + 1, 0));
+        let next = (state.revision + 1, 0);
+        let later = state.waiting.split_off(&next);
         let ready = std::mem::replace(&mut state.waiting, later);
         drop(state);
         // Whoever gave up meanwhile needs no word.
