@@ -42,7 +42,7 @@ use crate::{Batch, Commit, Range, Stats, Store, StoreError, Txn, Watch};
 use shared::Shared;
 use writer::{Command, Remote};
 
-pub use open::{load, verify};
+pub use open::{check_format, load, verify};
 pub use snapshot::Snapshot;
 
 /// How large the parts of a store are.

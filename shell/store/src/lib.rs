@@ -23,7 +23,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub use disk::{Disk, DiskFile, SystemDisk};
-pub use embedded::{Checked, EmbeddedStore, Sizes, Snapshot, load, verify};
+pub use embedded::{Checked, EmbeddedStore, Sizes, Snapshot, check_format, load, verify};
 pub use error::StoreError;
 pub use etcd::{EtcdConfig, EtcdStore};
 pub use failpoints::FAILPOINTS;

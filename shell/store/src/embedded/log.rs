@@ -46,6 +46,8 @@ pub(super) struct Log {
 pub(super) struct End {
     pub(super) active: Arc<Segment>,
     pub(super) tail: Position,
+    /// All before this is known to be on disk.
+    pub(super) durable: Position,
     pub(super) previous: u32,
     pub(super) revision: u64,
     pub(super) reserved: u64,
@@ -61,7 +63,7 @@ impl Log {
             capacity,
             tail: end.tail,
             previous: end.previous,
-            durable: end.tail,
+            durable: end.durable,
             revision: end.revision,
             reserved: end.reserved,
             poisoned: None,

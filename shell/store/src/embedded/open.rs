@@ -33,6 +33,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, sizes: Sizes) -> Result<Log, StoreError>
     if found.torn > 0 {
         tracing::info!(bytes = found.torn, "the end of the log is torn, as a crash leaves it; it is cut");
     }
+    found.write_again().map_err(io_error("open the log"))?;
     let (last, mut log) = (found.last, continued(disk, sizes, found, revision)?);
     log.opened(last)?;
     Ok(log)
@@ -51,23 +52,24 @@ impl scan::Found {
     fn revision(&self) -> u64 {
         if self.clean { self.last } else { self.reserved.max(self.last) + 1 }
     }
+
+    /// Writes anew what may only be in the system's memory: after a sync that failed it calls clean what it has not
+    /// written, and no later sync would save that. The sync of the next record comes after this.
+    fn write_again(&self) -> std::io::Result<()> {
+        let from = if self.durable.segment == self.tail.segment { self.durable.offset } else { 0 };
+        let mut bytes = vec![0; self.tail.offset.saturating_sub(from) as usize];
+        self.active.file.read_at(&mut bytes, from.into())?;
+        if bytes.is_empty() { Ok(()) } else { self.active.file.write_at(&bytes, from.into()) }
+    }
 }
 
 fn continued(disk: Arc<dyn Disk>, sizes: Sizes, found: scan::Found, revision: u64) -> Result<Log, StoreError> {
-    let (mut ready, mut leftover, mut next) = (Vec::new(), found.dropped, found.active.id + 1);
-    for segment in found.ready {
-        next = segment.id + 1;
-        if segment.file.length().map_err(io_error("open the log"))? == u64::from(sizes.segment) {
-            ready.push(segment);
-        } else {
-            leftover.push(segment.id);
-        }
-    }
+    let next = found.ready.last().unwrap_or(&found.active).id + 1;
     let mut state = found.state;
     state.revision = revision;
-    let shared = Arc::new(Shared::new(disk, sizes, state, Pool::new(ready, next), leftover));
-    let (active, tail, previous) = (found.active, found.tail, found.previous);
-    let end = End { active, tail, previous, revision, reserved: found.reserved.max(revision) };
+    let shared = Arc::new(Shared::new(disk, sizes, state, Pool::new(found.ready, next), found.dropped));
+    let (active, tail, durable, previous) = (found.active, found.tail, found.durable, found.previous);
+    let end = End { active, tail, durable, previous, revision, reserved: found.reserved.max(revision) };
     Log::new(shared, end, broadcast::Sender::new(LIVE_COMMITS))
 }
 
@@ -87,7 +89,7 @@ fn create(disk: Arc<dyn Disk>, sizes: Sizes, revision: u64) -> Result<Log, Store
     state.segments.insert(first.id, info);
     let shared = Arc::new(Shared::new(disk, sizes, state, pool, Vec::new()));
     let (tail, previous) = (builder.end(), builder.previous());
-    let end = End { active: first, tail, previous, revision, reserved: revision };
+    let end = End { active: first, tail, durable: start, previous, revision, reserved: revision };
     Log::new(shared, end, broadcast::Sender::new(LIVE_COMMITS))
 }
 
@@ -149,6 +151,12 @@ impl Log {
         self.cover(&mut self.shared.state.write());
         Ok(())
     }
+}
+
+/// Tells whether this program can use a directory, reads no data and changes nothing; an empty or missing one is fine.
+/// Blocks. Errors: `Format`, `Io`.
+pub fn check_format(directory: &Path) -> Result<(), StoreError> {
+    format::check(&SystemDisk::at(directory)).map(drop)
 }
 
 /// Reads and checks everything in a directory and changes nothing; a running store may be checked, too. Blocks.

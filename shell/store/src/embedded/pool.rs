@@ -54,6 +54,8 @@ pub(super) struct Pool {
 struct Ready {
     segments: VecDeque<Arc<Segment>>,
     next: u32,
+    /// The last one, when its name may not be on disk yet.
+    named: Option<Arc<Segment>>,
     /// Whether the last attempt to make one failed.
     trouble: bool,
 }
@@ -61,7 +63,7 @@ struct Ready {
 impl Pool {
     /// `segments` are ready and in order, `next` is above all that were ever used.
     pub(super) fn new(segments: Vec<Arc<Segment>>, next: u32) -> Self {
-        let ready = Ready { segments: segments.into(), next, trouble: false };
+        let ready = Ready { segments: segments.into(), next, named: None, trouble: false };
         Pool { ready: Mutex::new(ready), making: Mutex::new(()) }
     }
 
@@ -110,7 +112,8 @@ impl Pool {
         if ready < RESERVED_SEGMENTS {
             failpoint!("store::reserve_before_rebuild");
         }
-        let result = make_file(disk, u64::from(sizes.segment)).and_then(|file| self.add(disk, NEW, file));
+        let made = self.settle_name(disk).and_then(|()| make_file(disk, u64::from(sizes.segment)));
+        let result = made.and_then(|file| self.add(disk, NEW, file));
         if result.is_err() {
             // Its blocks are worth more elsewhere; when it cannot be removed, the next attempt replaces it.
             let _ = disk.remove(NEW);
@@ -134,24 +137,35 @@ impl Pool {
         if self.len() >= POOL_SEGMENTS {
             return Ok(false);
         }
+        self.settle_name(disk)?;
         failpoint!("store::clean_before_rename");
         self.add(disk, &name(old.id), old.file.clone())?;
         failpoint!("store::clean_after_rename");
         Ok(true)
     }
 
+    /// Gives a file the next number. There is never a gap in them: one that is missing has been lost.
     fn add(&self, disk: &dyn Disk, from: &str, file: Arc<dyn DiskFile>) -> io::Result<()> {
-        let id = {
-            let mut ready = self.ready.lock();
-            ready.next += 1;
-            ready.next - 1
-        };
+        let id = self.ready.lock().next;
         failpoint!("store::prepare_before_rename");
         disk.rename(from, &name(id))?;
         failpoint!("store::prepare_after_rename");
-        // Before anything is written to it its name must be safe: otherwise it could come back as what it was.
-        disk.sync_dir()?;
-        self.ready.lock().segments.push_back(Arc::new(Segment { id, file }));
+        {
+            let mut ready = self.ready.lock();
+            ready.next += 1;
+            ready.named = Some(Arc::new(Segment { id, file }));
+        }
+        self.settle_name(disk)
+    }
+
+    /// Before anything is written to a segment its name must be safe: otherwise it could come back as what it was.
+    fn settle_name(&self, disk: &dyn Disk) -> io::Result<()> {
+        if self.ready.lock().named.is_some() {
+            disk.sync_dir()?;
+            let mut ready = self.ready.lock();
+            let named = ready.named.take();
+            ready.segments.extend(named);
+        }
         Ok(())
     }
 }

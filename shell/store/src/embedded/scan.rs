@@ -23,7 +23,9 @@ pub(super) struct Found {
     pub(super) tail: Position,
     /// The checksum of its last header.
     pub(super) previous: u32,
-    /// The last revision that is on disk.
+    /// Where what the log says to be on disk ends.
+    pub(super) durable: Position,
+    /// The last revision in it.
     pub(super) last: u64,
     pub(super) reserved: u64,
     /// Whether the store was closed.
@@ -53,6 +55,7 @@ struct Gathered {
     reserved: u64,
     /// The kind of the last record.
     kind: Option<Kind>,
+    durable: Position,
 }
 
 /// Reads everything.
@@ -76,9 +79,15 @@ pub(super) fn scan(disk: &dyn Disk) -> Result<Found, StoreError> {
     }
     let (end, previous) = newest.gather(&mut gathered)?;
     let tail = newest.position(end);
+    let durable = if newest.marked(end) { tail } else { gathered.durable };
     let torn = newest.evidence(end, tail)?.saturating_sub(end) as u64;
     let mut ready = Vec::new();
-    for id in ids.iter().copied().filter(|id| *id > active) {
+    for (id, expected) in ids.iter().copied().filter(|id| *id > active).zip(active + 1..) {
+        if id != expected {
+            // They are made one after the other, so the one that is missing was there, and may have been begun.
+            let at = Position { segment: expected, offset: 0 };
+            return Err(damaged(READ, disk.path(), at, "the file is missing"));
+        }
         let segment = newest.unused(id, tail)?;
         size += segment.file.length().map_err(io_error(READ))?;
         ready.push(segment);
@@ -89,6 +98,7 @@ pub(super) fn scan(disk: &dyn Disk) -> Result<Found, StoreError> {
     Ok(Found {
         active: newest.segment,
         tail,
+        durable,
         previous,
         last: gathered.last,
         reserved: gathered.reserved,
@@ -170,6 +180,12 @@ impl<'a> Reading<'a> {
             previous = Some(header.crc);
             at += header.size();
         }
+    }
+
+    /// Whether a mark stands at the end, so that everything before it is on disk.
+    fn marked(&self, end: usize) -> bool {
+        let header = self.bytes.get(end..).and_then(|rest| Header::decode(rest, self.position(end)));
+        header.is_some_and(|header| header.kind == Kind::Mark && header.durable == self.position(end))
     }
 
     /// The segments that this one drops.
@@ -260,6 +276,7 @@ impl Gathered {
             Kind::Drop | Kind::Closed | Kind::Mark => {}
         }
         self.last = self.last.max(header.revision);
+        self.durable = self.durable.max(header.durable);
         if matches!(header.kind, Kind::Commit | Kind::Opened)
             && let Some(info) = self.state.segments.get_mut(&at.segment)
         {

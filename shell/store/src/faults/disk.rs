@@ -255,7 +255,9 @@ impl FileState {
     }
 
     fn sync(&mut self) {
-        self.dirty.clear();
+        for sector in std::mem::take(&mut self.dirty).into_keys() {
+            self.limbo.remove(&sector);
+        }
         self.lengths.clear();
     }
 
