@@ -10,11 +10,11 @@ mod bulk;
 mod connection;
 mod failure;
 mod follow;
-mod latest;
 mod members;
 mod message;
 mod nudge;
 mod range;
+mod rounds;
 mod sizes;
 mod tls;
 mod txn;
@@ -32,10 +32,9 @@ use boundary::{Boundary, OFFSET};
 use connection::Endpoint;
 use failure::Failure;
 use follow::EtcdWatch;
-use latest::Latest;
 use members::Members;
 use message::{CompactionRequest, CompactionResponse, RangeRequest, RangeResponse, TxnResponse, revision};
-use range::RANGE;
+use rounds::Rounds;
 use sizes::Sizes;
 
 use crate::limits::etcd::COMMIT_DEADLINE;
@@ -76,7 +75,7 @@ struct Shared {
     members: Members,
     boundary: Boundary,
     prefix: String,
-    latest: Latest,
+    latest: Rounds<u64>,
     sizes: Sizes,
     newest: AtomicU64,
     compacted: AtomicU64,
@@ -120,14 +119,17 @@ impl EtcdStore {
             members: Members::new(endpoints, tls),
             boundary: Boundary::new(&config.prefix),
             prefix: config.prefix,
-            latest: Latest::default(),
+            latest: Rounds::default(),
             sizes: Sizes::default(),
             newest: AtomicU64::new(0),
             compacted: AtomicU64::new(0),
             commits: AtomicU64::new(0),
             asked: watch::Sender::new(0),
         };
-        shared.members.connection().await?;
+        let version = shared.members.connection().await?.version();
+        if !version.reads_are_fresh() {
+            tracing::warn!("etcd {version} may answer with old data after a pause; 3.4.42, 3.5.28 and 3.6.9 do not");
+        }
         let store = EtcdStore { shared: Arc::new(shared) };
         store.read_offset().await?;
         Ok(store)
@@ -151,7 +153,7 @@ impl EtcdStore {
     async fn look(&self, operation: &'static str, key: &[u8], keys_only: bool) -> Result<RangeResponse, StoreError> {
         let key = self.shared.boundary.key(key);
         let request = RangeRequest { key, limit: 1, keys_only, ..RangeRequest::default() };
-        self.shared.members.read(operation, RANGE, &request).await
+        range::ask(&self.shared, &request).await.map_err(|failure| failure.of_read(operation))
     }
 
     /// etcd's newest revision, from its quorum.
@@ -254,7 +256,7 @@ impl Store for EtcdStore {
             return Ok(false);
         }
         let request = CompactionRequest { revision: inward };
-        match shared.members.try_read::<_, CompactionResponse>(COMPACT, &request).await {
+        match shared.members.read(COMPACT, &request, |_: &CompactionResponse| Ok(())).await {
             // Somebody else may have cut it, further even.
             Ok(_) | Err(Failure::Compacted) => shared.note_compacted(target),
             Err(failure) => return Err(failure.of_read("compact")),

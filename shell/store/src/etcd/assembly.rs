@@ -110,7 +110,11 @@ mod tests {
     }
 
     fn progress(at: i64, watch_id: i64) -> WatchResponse {
-        WatchResponse { header: Some(ResponseHeader { revision: at }), watch_id, ..WatchResponse::default() }
+        WatchResponse {
+            header: Some(ResponseHeader { revision: at, ..ResponseHeader::default() }),
+            watch_id,
+            ..WatchResponse::default()
+        }
     }
 
     fn shape(batches: &[Batch]) -> Vec<(u64, usize)> {

@@ -103,6 +103,7 @@ pub(super) struct Connection {
     endpoint: Endpoint,
     version: Version,
     leader: bool,
+    cluster: u64,
     number: u64,
 }
 
@@ -140,6 +141,7 @@ impl Connection {
             endpoint: endpoint.clone(),
             version: Version::OLDEST,
             leader: false,
+            cluster: 0,
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
         })
     }
@@ -155,6 +157,7 @@ impl Connection {
             });
         };
         (self.version, self.leader) = (version, status.leader != 0);
+        self.cluster = status.header.map_or(0, |header| header.cluster_id);
         Ok(self)
     }
 
@@ -176,6 +179,11 @@ impl Connection {
     /// Whether the member knew a leader when it was asked last.
     pub(super) fn has_leader(&self) -> bool {
         self.leader
+    }
+
+    /// The id of the member's cluster.
+    pub(super) fn cluster(&self) -> u64 {
+        self.cluster
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -201,7 +209,7 @@ impl Connection {
             return Err(Failure::NotDone(error.to_string()));
         }
         let path = PathAndQuery::from_static(path);
-        match timeout(bound, grpc.unary(led(message), path, ProstCodec::<Q, A>::default())).await {
+        match timeout(bound, grpc.unary(led(message, Some(bound)), path, ProstCodec::<Q, A>::default())).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(Failure::of(&status)),
             Err(_) => Err(Failure::Lost(format!("{}: no answer within {} s", self.endpoint, bound.as_secs()))),
@@ -221,7 +229,7 @@ impl Connection {
     {
         let path = PathAndQuery::from_static(path);
         let mut grpc = self.grpc();
-        match timeout(bound, grpc.streaming(led(messages), path, ProstCodec::<Q, A>::default())).await {
+        match timeout(bound, grpc.streaming(led(messages, None), path, ProstCodec::<Q, A>::default())).await {
             Ok(Ok(answer)) => Ok(answer.into_inner()),
             Ok(Err(status)) => Err(Failure::of(&status)),
             Err(_) => Err(Failure::Lost(format!("{}: no stream within {} s", self.endpoint, bound.as_secs()))),
@@ -239,10 +247,13 @@ impl fmt::Display for Connection {
     }
 }
 
-/// A request that a member without a leader refuses at once instead of keeping it.
-fn led<M>(message: M) -> Request<M> {
+/// A request that a member without a leader refuses at once instead of keeping it, and that is given up in time.
+fn led<M>(message: M, bound: Option<Duration>) -> Request<M> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("hasleader", MetadataValue::from_static("true"));
+    if let Some(bound) = bound {
+        request.set_timeout(bound);
+    }
     request
 }
 

@@ -1,12 +1,24 @@
 //! All entries under a prefix, page by page, at one revision.
 
+use std::sync::atomic::Ordering;
+
 use super::Shared;
 use super::failure::Failure;
 use super::message::{RangeRequest, RangeResponse, revision};
 use crate::limits::etcd::{FIRST_PAGE_ENTRIES, PAGE_BYTES, PAGE_ENTRIES, RANGE_ATTEMPTS};
 use crate::{Entry, Range, StoreError};
 
-pub(super) const RANGE: &str = "/etcdserverpb.KV/Range";
+const RANGE: &str = "/etcdserverpb.KV/Range";
+
+/// One page from etcd's quorum. An answer older than what is known here is not taken: it is not the quorum's.
+pub(super) async fn ask(shared: &Shared, request: &RangeRequest) -> Result<RangeResponse, Failure> {
+    let known = shared.boundary.inward(shared.newest.load(Ordering::Acquire)).unwrap_or(0);
+    let accept = |answer: &RangeResponse| match revision(answer.header.as_ref()) {
+        reached if reached >= known => Ok(()),
+        reached => Err(format!("it is at revision {reached}, and there was revision {known} already")),
+    };
+    shared.members.read(RANGE, request, accept).await
+}
 
 /// Reads all pages; begins anew when compaction overtakes the revision of the first one.
 pub(super) async fn read(shared: &Shared, prefix: &[u8]) -> Result<Range, StoreError> {
@@ -26,7 +38,7 @@ async fn pages(shared: &Shared, prefix: &[u8]) -> Result<Range, Failure> {
     let mut request = RangeRequest { key, range_end, limit: limit(FIRST_PAGE_ENTRIES), ..RangeRequest::default() };
     let mut entries = Vec::new();
     loop {
-        let page: RangeResponse = match shared.members.try_read(RANGE, &request).await {
+        let page: RangeResponse = match ask(shared, &request).await {
             Err(Failure::Oversized) if request.limit > 1 => {
                 request.limit /= 2;
                 continue;

@@ -6,8 +6,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::message::{RangeRequest, RangeResponse};
-use super::range::RANGE;
+use super::message::RangeRequest;
+use super::range;
 use crate::limits::etcd::STATS_AGE;
 use crate::{Stats, StoreError};
 
@@ -38,7 +38,7 @@ async fn ask(shared: &Shared) -> Result<Stats, StoreError> {
     let status = shared.members.connection().await?.status().await?;
     let (key, range_end) = shared.boundary.range(b"");
     let count = RangeRequest { key, range_end, count_only: true, ..RangeRequest::default() };
-    let count: RangeResponse = shared.members.read("stats", RANGE, &count).await?;
+    let count = range::ask(shared, &count).await.map_err(|failure| failure.of_read("stats"))?;
     let number = |value: i64| u64::try_from(value).unwrap_or(0);
     Ok(Stats {
         size_bytes: number(status.db_size),

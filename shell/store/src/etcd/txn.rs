@@ -141,7 +141,7 @@ mod tests {
             let range = RangeResponse { kvs: kvs.into_iter().collect(), ..RangeResponse::default() };
             ResponseOp { range: Some(range), ..ResponseOp::default() }
         };
-        let header = Some(ResponseHeader { revision: 9 });
+        let header = Some(ResponseHeader { revision: 9, ..ResponseHeader::default() });
         let answer = TxnResponse { header, succeeded: false, responses: vec![found(5), found(7), found(8)] };
         let decision = decode(&boundary, &txn, &answer).unwrap();
         assert_eq!(decision.commit, Commit::Conflict { key: key("/b"), actual: 107, revision: 109 });

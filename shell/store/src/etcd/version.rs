@@ -1,5 +1,7 @@
 //! Which etcd can be used, and which of its words can be trusted.
 
+use std::fmt;
+
 /// Major, minor and patch of an etcd release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(u32, u32, u32);
@@ -24,6 +26,22 @@ impl Version {
             later => later > Version(3, 5, 0),
         }
     }
+
+    /// Whether a linearizable read is one also when members are paused and leaders change at the wrong moment.
+    pub(super) fn reads_are_fresh(self) -> bool {
+        match self {
+            Version(3, 4, patch) => patch >= 42,
+            Version(3, 5, patch) => patch >= 28,
+            Version(3, 6, patch) => patch >= 9,
+            later => later > Version(3, 6, 0),
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}.{}", self.0, self.1, self.2)
+    }
 }
 
 #[cfg(test)]
@@ -45,5 +63,8 @@ mod tests {
         let trusted = |text: &str| Version::parse(text).unwrap().orders_progress();
         assert!(!trusted("3.4.23") && trusted("3.4.25") && !trusted("3.5.7") && trusted("3.5.8"));
         assert!(trusted("3.6.0") && trusted("4.0.0"));
+        let fresh = |text: &str| Version::parse(text).unwrap().reads_are_fresh();
+        assert!(!fresh("3.4.41") && fresh("3.4.42") && !fresh("3.5.27") && fresh("3.5.28"));
+        assert!(!fresh("3.6.8") && fresh("3.6.9") && fresh("3.7.0"));
     }
 }

@@ -24,6 +24,8 @@ pub const WATCH_BATCHES: usize = 64;
 pub const WATCH_REQUESTS: usize = 8;
 /// How long connecting to one member may take, with its TLS and its first answer.
 pub const CONNECT: Duration = Duration::from_secs(2);
+/// How long one member is given to connect before the next one is tried, too.
+pub const CONNECT_NEXT: Duration = Duration::from_millis(100);
 /// How long one member may take to answer a read before another one is asked.
 pub const READ_ATTEMPT: Duration = Duration::from_secs(3);
 /// How long a read is tried over all members.

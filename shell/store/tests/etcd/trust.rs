@@ -1,13 +1,14 @@
 //! Whom the store talks to.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use bytes::Bytes;
-use gantry_store::{EtcdConfig, EtcdStore, StoreError};
+use gantry_store::{EtcdConfig, EtcdStore, Store, StoreError};
 use gantry_testkit::{EtcdCluster, needs_etcd};
 use http_body_util::StreamBody;
-use hyper::body::Frame;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
@@ -76,20 +77,33 @@ async fn prefixes_do_not_see_each_other() {
     assert_eq!(values(&second, "/").await, [("/a".to_owned(), "second".to_owned())]);
 }
 
-/// A server that says of itself, in etcd's words, that it is `version`.
-async fn server_of_version(version: &'static str) -> String {
+/// One message of a gRPC answer.
+fn framed(message: &[u8]) -> Bytes {
+    Bytes::from([&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()], message].concat())
+}
+
+/// A status in etcd's words: field 1 is a header, whose field 1 is the cluster, field 2 the version, field 4 the leader.
+fn status(cluster: u8, version: &str) -> Bytes {
+    let length = u8::try_from(version.len()).unwrap();
+    framed(&[&[0x0a, 2, 0x08, cluster, 0x12, length], version.as_bytes(), &[0x20, 1]].concat())
+}
+
+/// An empty range in etcd's words: field 1 is a header, whose field 3 is the revision.
+fn nothing_at(revision: u8) -> Bytes {
+    framed(&[0x0a, 2, 0x18, revision])
+}
+
+/// A server that answers calls, by their path, with single messages.
+async fn server(answer: impl Fn(&str) -> Bytes + Clone + Send + 'static) -> String {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    // Field 2, a text, in a gRPC frame.
-    let length = u8::try_from(version.len()).unwrap();
-    let message = [&[0, 0, 0, 0, length + 2, 0x12, length], version.as_bytes()].concat();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let message = Bytes::from(message.clone());
-            let service = service_fn(move |_| {
+            let answer = answer.clone();
+            let service = service_fn(move |request: http::Request<Incoming>| {
                 let trailers = http::HeaderMap::from_iter([("grpc-status".parse().unwrap(), "0".parse().unwrap())]);
-                let frames = [Frame::data(message.clone()), Frame::trailers(trailers)].map(Ok::<_, Infallible>);
-                let body = StreamBody::new(futures_util::stream::iter(frames));
+                let frames = [Frame::data(answer(request.uri().path())), Frame::trailers(trailers)];
+                let body = StreamBody::new(futures_util::stream::iter(frames.map(Ok::<_, Infallible>)));
                 let response = http::Response::builder().header("content-type", "application/grpc").body(body);
                 async { response }
             });
@@ -102,9 +116,46 @@ async fn server_of_version(version: &'static str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_etcd_that_is_too_old_is_refused_by_its_version() {
-    let endpoint = server_of_version("3.3.27").await;
+    let endpoint = server(|_| status(7, "3.3.27")).await;
     let config = EtcdConfig { endpoints: vec![endpoint.clone()], ..EtcdConfig::default() };
-    let error = tokio::time::timeout(Duration::from_secs(20), refusal(config)).await.unwrap();
+    let error = refusal(config).await;
     assert_eq!(error, StoreError::Outdated { endpoint, found: "3.3.27".to_owned(), needed: "3.4" });
     assert!(error.to_string().contains("etcd 3.3.27 is too old, 3.4 or newer is needed"), "{error}");
+}
+
+/// A member of a cluster, at a revision.
+async fn member(cluster: u8, revision: &Arc<AtomicU8>) -> String {
+    let revision = revision.clone();
+    let answer = move |path: &str| match path {
+        "/etcdserverpb.Maintenance/Status" => status(cluster, "3.6.0"),
+        _ => nothing_at(revision.load(Ordering::SeqCst)),
+    };
+    server(answer).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f7_a_member_that_forgot_what_was_confirmed_is_not_believed() {
+    let revision = Arc::new(AtomicU8::new(100));
+    let config = EtcdConfig { endpoints: vec![member(7, &revision).await], ..EtcdConfig::default() };
+    let store = EtcdStore::connect(config).await.unwrap();
+    assert_eq!(store.latest().await, Ok(100));
+    revision.store(90, Ordering::SeqCst);
+    let refused = store.latest().await.unwrap_err().to_string();
+    assert!(refused.contains("at revision 90, and there was revision 100 already"), "{refused}");
+    assert!(matches!(store.range(Bytes::new()).await, Err(StoreError::Unavailable { .. })));
+    revision.store(110, Ordering::SeqCst);
+    assert_eq!(store.latest().await, Ok(110));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn members_of_two_clusters_are_not_mixed() {
+    let (ours, others) = (Arc::new(AtomicU8::new(100)), Arc::new(AtomicU8::new(120)));
+    let endpoints = vec![member(7, &ours).await, member(8, &others).await];
+    let store = EtcdStore::connect(EtcdConfig { endpoints, ..EtcdConfig::default() }).await.unwrap();
+    assert_eq!(store.latest().await, Ok(100));
+    // Nothing that the first one says can be used, and the other one would have an answer.
+    ours.store(90, Ordering::SeqCst);
+    assert!(matches!(store.latest().await, Err(StoreError::Unavailable { .. })));
+    ours.store(101, Ordering::SeqCst);
+    assert_eq!(store.latest().await, Ok(101));
 }

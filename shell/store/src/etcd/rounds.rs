@@ -6,18 +6,23 @@ use tokio::sync::Mutex;
 
 use crate::StoreError;
 
-/// Rounds of asking for the newest revision; an answer counts only for those who came before its round began.
-#[derive(Default)]
-pub(super) struct Latest {
+/// Rounds of asking; an answer counts only for those who came before its round began.
+pub(super) struct Rounds<T> {
     /// The number of the round that began last.
     begun: AtomicU64,
     /// The last round that ended, and its answer. Held while a round is on its way.
-    ended: Mutex<Option<(u64, Result<u64, StoreError>)>>,
+    ended: Mutex<Option<(u64, Result<T, StoreError>)>>,
 }
 
-impl Latest {
+impl<T> Default for Rounds<T> {
+    fn default() -> Self {
+        Rounds { begun: AtomicU64::new(0), ended: Mutex::new(None) }
+    }
+}
+
+impl<T: Clone> Rounds<T> {
     /// An answer that was asked for after this was called, by this caller or by another.
-    pub(super) async fn ask(&self, question: impl Future<Output = Result<u64, StoreError>>) -> Result<u64, StoreError> {
+    pub(super) async fn ask(&self, question: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         let came = self.begun.load(Ordering::SeqCst);
         let mut ended = self.ended.lock().await;
         if let Some((round, answer)) = &*ended
@@ -42,17 +47,17 @@ mod tests {
 
     #[tokio::test]
     async fn callers_share_a_round_that_began_after_they_came() {
-        let (latest, asked) = (Arc::new(Latest::default()), Arc::new(AtomicU64::new(0)));
+        let (rounds, asked) = (Arc::new(Rounds::default()), Arc::new(AtomicU64::new(0)));
         let gate = Arc::new(Semaphore::new(0));
         let ask = || {
-            let (latest, asked, gate) = (latest.clone(), asked.clone(), gate.clone());
+            let (rounds, asked, gate) = (rounds.clone(), asked.clone(), gate.clone());
             tokio::spawn(async move {
                 let question = async {
                     let number = asked.fetch_add(1, Ordering::SeqCst) + 1;
                     gate.acquire().await.unwrap().forget();
                     Ok(number)
                 };
-                latest.ask(question).await
+                rounds.ask(question).await
             })
         };
         let first = ask();
