@@ -1,5 +1,7 @@
 //! The command line: what there is to say, and nothing of what it does.
 
+mod backup;
+
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -7,6 +9,8 @@ use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+
+pub use backup::{Backup, Create, Doctor, List, Period, Recipients, Restore, S3Flags, SetSchedule};
 
 /// A whole container orchestrator in one binary, speaking Kubernetes.
 #[derive(Parser, Debug)]
@@ -33,6 +37,11 @@ pub enum Command {
     /// Handle container images on this node
     #[command(subcommand)]
     Images(Images),
+    /// Make, list, restore and schedule backups of the whole cluster
+    #[command(subcommand)]
+    Backup(Backup),
+    /// Examine cluster and machine, and say what helps
+    Doctor(Doctor),
     /// Say what runs here and whether it is well
     Status(DataDir),
     /// List what runs: the pods of the cluster, or with --local what this node has, server or not

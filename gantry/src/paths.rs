@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+/// Name of the key that backups are encrypted for.
+pub const BACKUP_KEY: &str = "backup.key";
+
 /// The data directory and everything in it.
 #[derive(Clone, Debug)]
 pub struct Paths {
@@ -20,6 +23,10 @@ impl Paths {
     /// Certificates and keys.
     pub fn pki(&self) -> PathBuf {
         self.root.join("pki")
+    }
+    /// The key that backups are encrypted for, unless others are named.
+    pub fn backup_key(&self) -> PathBuf {
+        self.pki().join(BACKUP_KEY)
     }
     /// The store.
     pub fn store(&self) -> PathBuf {

@@ -1,8 +1,10 @@
 //! What the commands do, a file each.
 
 mod apply;
+mod backup;
 mod delete;
 mod describe;
+pub mod doctor;
 mod down;
 mod exec;
 mod get;
@@ -31,6 +33,8 @@ pub fn dispatch(command: Command) -> Result<u8> {
         Command::Server(flags) => long_running(run::server(flags)),
         Command::Agent(flags) => long_running(run::agent(flags)),
         Command::Kubeconfig(flags) => kubeconfig::print(&flags),
+        Command::Backup(command) => short(backup::backup(command)),
+        Command::Doctor(flags) => short(doctor::doctor(flags)),
         Command::Down(flags) => down::down(&flags),
         Command::Images(flags) => short(images::import(flags)),
         Command::Status(flags) => short(status::status(flags)),

@@ -5,25 +5,25 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use gantry_client::Client;
 
-use crate::cli::Target;
+use crate::cli::{DataDir, Target};
 use crate::paths::Paths;
 
 /// A client from `--kubeconfig`, else the data directory's administrator, else `$KUBECONFIG`.
 pub fn client(target: &Target) -> Result<Client> {
     let file = match &target.kubeconfig {
         Some(file) => file.clone(),
-        None => default_file(target)?,
+        None => default_file(&target.data)?,
     };
     Client::from_kubeconfig(&file, None).with_context(|| format!("reading {}", file.display()))
 }
 
-fn default_file(target: &Target) -> Result<PathBuf> {
-    let own = Paths::new(&target.data.data_dir)?.admin_kubeconfig();
+/// The data directory's administrator, else `$KUBECONFIG`.
+pub fn default_file(data: &DataDir) -> Result<PathBuf> {
+    let own = Paths::new(&data.data_dir)?.admin_kubeconfig();
     if own.exists() {
         return Ok(own);
     }
     let from_environment = std::env::var_os("KUBECONFIG").map(PathBuf::from).filter(|p| p.exists());
-    from_environment.with_context(|| {
-        format!("there is no cluster in {} (start one with: gantry up)", target.data.data_dir.display())
-    })
+    from_environment
+        .with_context(|| format!("there is no cluster in {} (start one with: gantry up)", data.data_dir.display()))
 }

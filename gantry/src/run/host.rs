@@ -52,6 +52,18 @@ pub fn check() -> Result<()> {
     if !nix::unistd::geteuid().is_root() {
         bail!("containers, networks and cgroups need root: run gantry as root");
     }
+    let missing = missing_packages();
+    if !missing.is_empty() {
+        bail!(
+            "this machine lacks programs that a node needs; install them with: apt-get install {}",
+            missing.join(" ")
+        );
+    }
+    Ok(())
+}
+
+/// Debian's packages of programs that a node needs and this machine lacks.
+pub fn missing_packages() -> Vec<&'static str> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut missing: Vec<&str> = PROGRAMS
         .iter()
@@ -62,13 +74,7 @@ pub fn check() -> Result<()> {
         missing.push("containernetworking-plugins");
     }
     missing.dedup();
-    if !missing.is_empty() {
-        bail!(
-            "this machine lacks programs that a node needs; install them with: apt-get install {}",
-            missing.join(" ")
-        );
-    }
-    Ok(())
+    missing
 }
 
 fn default_address() -> Option<IpAddr> {

@@ -3,7 +3,9 @@
 mod access;
 mod agent;
 mod bootstrap;
+mod format;
 mod host;
+mod operations;
 mod presence;
 mod server;
 mod steps;
@@ -20,11 +22,17 @@ use crate::paths::Paths;
 use crate::process;
 use steps::Steps;
 
+pub use format::refuse_other_formats;
+pub use host::missing_packages;
+pub use operations::{CLUSTER_KEY, files as backup_files, source as backup_source};
+pub use storage::Storage;
+
 /// Server and agent in one process.
 pub async fn up(flags: cli::Up) -> Result<()> {
     let steps = Steps::start();
     host::check()?;
     let paths = Paths::new(&flags.data.data_dir)?;
+    refuse_other_formats(&paths)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
     let stop = until_told();
@@ -65,6 +73,7 @@ pub async fn up(flags: cli::Up) -> Result<()> {
 pub async fn server(flags: cli::Server) -> Result<()> {
     let steps = Steps::start();
     let paths = Paths::new(&flags.data.data_dir)?;
+    refuse_other_formats(&paths)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
     let stop = until_told();

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::host::Host;
+use super::operations::Operations;
 use super::presence::Presence;
 use super::steps::{END_WAIT, Steps};
 use super::storage::{Storage, patiently};
@@ -41,6 +42,7 @@ pub struct Running {
     server: Server,
     runner: JoinHandle<()>,
     presence: Option<JoinHandle<()>>,
+    backups: JoinHandle<()>,
     stop: watch::Sender<bool>,
     /// Where the API is, as told to the user.
     url: String,
@@ -68,6 +70,8 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     let url = url(reachable(server.address().ip()), port);
     // An agent may be on another machine, where only servers of a cluster of several are expected.
     let for_node = if storage.store().shared() { self::url(host.address, port) } else { url.clone() };
+    let operations = Operations::new(&cluster, &storage, paths, flags.store.cluster_key_file.as_deref());
+    server.extend(operations.clone());
     let merged = access::kubeconfigs(paths, flags, host, &pki, (&url, &for_node))?;
     steps.done(&format!("API at {url}"));
     let (stop, stopped) = watch::channel(false);
@@ -78,10 +82,12 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     let node_grace_seconds = flags.node_monitor_grace_period;
     let settings = gantry_controllers::Settings { node_grace_seconds, ..controller_settings(&pki, host, port) };
     let parts = move || Parts { controllers: gantry_controllers::all(&settings), scheduler: Scheduler::new() };
+    let keeper = operations.keeper();
+    let backups = tokio::spawn(async move { keeper.run().await });
     let runner = tokio::spawn(gantry_runner::run(cluster.clone(), parts, stopped));
     steps.done("controllers and scheduler");
     let admin = paths.admin_kubeconfig();
-    Ok(Running { cluster, storage, server, runner, presence, stop, url, merged, admin })
+    Ok(Running { cluster, storage, server, runner, presence, backups, stop, url, merged, admin })
 }
 
 impl Running {
@@ -121,6 +127,8 @@ impl Running {
     /// Ends all parts, the store last.
     pub async fn shutdown(self) {
         self.stop.send_replace(true);
+        // One that is under way leaves nothing behind.
+        self.backups.abort();
         // Both say to the other servers that this one goes.
         let farewell = async {
             let _ = self.runner.await;
