@@ -75,6 +75,11 @@ impl Cluster {
         Ok(log)
     }
 
+    /// What the last start has printed so far: its steps with their times.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path().join("log"))?)
+    }
+
     /// Kills the process with -9.
     pub fn kill(&mut self) -> Result<()> {
         if let Some(mut child) = self.process.take() {
@@ -130,6 +135,16 @@ impl Cluster {
         let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
         let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kilobytes / 1000.0)
+    }
+
+    /// Seconds of a processor that the process has used.
+    pub fn cpu_seconds(&self) -> Result<f64> {
+        let pid = self.process.as_ref().context("no process")?.id();
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let (_, rest) = stat.rsplit_once(')').context("no name")?;
+        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+        // The kernel tells in hundredths, whatever it counts in.
+        Ok(ticks / 100.0)
     }
 
     /// Ends the process; containers and containerd stay.

@@ -4,6 +4,7 @@
 mod bare;
 mod cluster;
 mod commit;
+mod hollow;
 mod lists;
 mod load;
 mod pods;
@@ -44,6 +45,8 @@ enum Row {
     Commit(commit::Commits),
     /// kill -9 under writes with many objects, to the first LIST 200; acknowledged writes that are lost
     Recovery(recovery::Recovery),
+    /// Restart of a server with thousands of agents: until all are Ready again
+    Hollow(hollow::Hollow),
     /// LIST of large objects without a limit: time, memory, and what it does to other requests
     Lists(lists::Lists),
 }
@@ -73,6 +76,7 @@ async fn main() -> Result<()> {
         Row::Pods(row) => ("pods", starts::pods_row(&flags, row).await?),
         Row::Commit(row) => ("commit", commit::measure(&flags, row).await?),
         Row::Recovery(row) => ("recovery", recovery::measure(&flags, row).await?),
+        Row::Hollow(row) => ("hollow", hollow::measure(&flags, row).await?),
         Row::Lists(row) => ("lists", lists::measure(&flags, row).await?),
     };
     let report = json!({"machine": machine(), "row": name, "figures": figures});
