@@ -76,7 +76,7 @@ impl Shared {
 
     /// The segment whose cleaning gives most, if there is enough to be had.
     fn worst(&self) -> Option<u32> {
-        let short = self.pool.is_short() || self.disk.free_bytes().is_ok_and(|free| free < self.sizes.free);
+        let short = self.pool.short().is_some() || self.disk.free_bytes().is_ok_and(|free| free < self.sizes.free);
         let state = self.state.read();
         let (mut dead, mut live) = (0, 0);
         let mut worst: Option<(u32, u64, u64)> = None;

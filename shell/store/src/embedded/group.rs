@@ -121,7 +121,8 @@ impl Log {
 
     /// Compares a transaction with what it would find, and adds it to the group or answers it.
     pub(super) fn join(&mut self, group: &mut Group, txn: Txn) -> Joined {
-        match self.conflict(group, &txn) {
+        let writable = self.writable();
+        match writable.and_then(|()| self.conflict(group, &txn)) {
             Ok(None) => {}
             Ok(Some(conflict)) => return Joined::Answered(Ok(conflict)),
             Err(error) => return Joined::Answered(Err(error)),
@@ -154,8 +155,8 @@ impl Log {
     }
 
     fn values_allowed(&self) -> Result<(), StoreError> {
-        if self.shared.pool.is_short() {
-            return Err(self.full());
+        if let Some(trouble) = self.shared.pool.short() {
+            return Err(self.no_room(trouble));
         }
         match self.shared.disk.free_bytes() {
             Ok(available) if available < self.shared.sizes.free => Err(self.full()),
@@ -165,7 +166,6 @@ impl Log {
     }
 
     fn conflict(&self, group: &Group, txn: &Txn) -> Result<Option<Commit>, StoreError> {
-        self.writable()?;
         let state = self.shared.state.read();
         for (key, expected) in &txn.compare {
             let visible = || state.index.get(key).map_or(0, |slot| slot.revision);

@@ -13,7 +13,7 @@ use bytes::BufMut;
 use tokio::sync::broadcast;
 
 use super::group::Group;
-use super::pool::{Leave, Segment};
+use super::pool::{Leave, Segment, Trouble, is_full};
 use super::record::{Begin, Builder, HEADER, Kind, Position};
 use super::shared::Shared;
 use super::state::Info;
@@ -38,6 +38,8 @@ pub(super) struct Log {
     /// No revision above this one is given out.
     pub(super) reserved: u64,
     poisoned: Option<String>,
+    /// The last revision before the opening, until that is in the log.
+    unopened: Option<u64>,
     /// Whether the cleaner knows that something is not synced.
     told_dirty: bool,
 }
@@ -67,6 +69,7 @@ impl Log {
             revision: end.revision,
             reserved: end.reserved,
             poisoned: None,
+            unopened: None,
             told_dirty: false,
         })
     }
@@ -80,8 +83,15 @@ impl Log {
         Builder::new(self.tail, self.previous, self.durable)
     }
 
-    pub(super) fn writable(&self) -> Result<(), StoreError> {
-        self.poisoned.as_ref().map_or(Ok(()), |cause| Err(StoreError::Poisoned { cause: cause.clone() }))
+    /// Refuses when nothing can be written.
+    pub(super) fn writable(&mut self) -> Result<(), StoreError> {
+        if let Some(cause) = &self.poisoned {
+            return Err(StoreError::Poisoned { cause: cause.clone() });
+        }
+        match self.unopened.take() {
+            Some(after) => self.opened(after).inspect_err(|_| self.unopened = Some(after)),
+            None => Ok(()),
+        }
     }
 
     /// Whether so many bytes fit behind what a builder holds.
@@ -97,7 +107,7 @@ impl Log {
         self.roll(leave)?;
         let needed = u64::from(self.tail.offset) + bytes as u64;
         if needed > self.capacity {
-            self.active.file.allocate(needed).map_err(|error| self.no_room(&error))?;
+            self.active.file.allocate(needed).map_err(|error| self.no_room((&error).into()))?;
             self.capacity = needed;
             let mut state = self.shared.state.write();
             if let Some(info) = state.segments.get_mut(&self.active.id) {
@@ -108,11 +118,11 @@ impl Log {
     }
 
     /// What to answer when there is no place for a record: nothing has changed.
-    fn no_room(&self, error: &io::Error) -> StoreError {
-        if is_full(error) {
-            return self.full();
+    pub(super) fn no_room(&self, trouble: Trouble) -> StoreError {
+        match trouble {
+            Trouble::Full => self.full(),
+            Trouble::Other(cause) => StoreError::Unavailable { operation: "make room in the log", cause },
         }
-        StoreError::Unavailable { operation: "make room in the log", cause: error.to_string() }
     }
 
     pub(super) fn full(&self) -> StoreError {
@@ -159,11 +169,12 @@ impl Log {
             if let Some(segment) = self.shared.pool.take(leave) {
                 return Ok(segment);
             }
-            if self.shared.pool.in_trouble() {
-                return Err(self.full());
+            if let Some(trouble) = self.shared.pool.trouble() {
+                return Err(self.no_room(trouble));
             }
             // The cleaner makes them ahead; who is faster than that makes his own.
-            self.shared.pool.make(&*self.shared.disk, &self.shared.sizes).map_err(|error| self.no_room(&error))?;
+            let made = self.shared.pool.make(&*self.shared.disk, &self.shared.sizes);
+            made.map_err(|error| self.no_room((&error).into()))?;
         }
     }
 
@@ -206,10 +217,10 @@ impl Log {
 
     /// Waits until everything that was written is on disk.
     pub(super) fn sync(&mut self) -> Result<(), StoreError> {
-        self.writable()?;
-        if self.durable == self.tail {
+        if self.poisoned.is_none() && self.durable == self.tail {
             return Ok(());
         }
+        self.writable()?;
         failpoint!("store::before_sync");
         let started = Instant::now();
         let result = sync_file(&*self.active.file);
@@ -315,14 +326,26 @@ impl Log {
         failpoint!("store::after_mark");
     }
 
-    /// Reserves revisions and says that the store was opened after the revision `after`.
-    pub(super) fn opened(&mut self, after: u64) -> Result<(), StoreError> {
+    /// Reserves revisions and says that the store was opened after the revision `after`. Where there is not even space
+    /// for that, the store can be read, and this is made up for before the first write.
+    pub(super) fn open(&mut self, after: u64) -> Result<(), StoreError> {
         failpoint!("store::open_before_record");
+        match self.opened(after) {
+            Err(error @ (StoreError::Full { .. } | StoreError::Unavailable { .. })) => {
+                tracing::warn!(%error, "the store can only be read until there is space");
+                self.unopened = Some(after);
+            }
+            other => other?,
+        }
+        failpoint!("store::open_after_record");
+        Ok(())
+    }
+
+    fn opened(&mut self, after: u64) -> Result<(), StoreError> {
         let reserved = self.revision + REVISION_RESERVE;
         self.note(Kind::Opened, self.revision, &[after, reserved])?;
         self.sync()?;
         self.reserved = reserved;
-        failpoint!("store::open_after_record");
         Ok(())
     }
 
@@ -343,7 +366,8 @@ impl Log {
 
     /// Marks a clean end: nothing was given out that is not on disk.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        if self.poisoned.is_some() {
+        // What could not be opened needs no end.
+        if self.poisoned.is_some() || self.unopened.is_some() {
             return Ok(());
         }
         failpoint!("store::close_before_record");
@@ -358,9 +382,4 @@ fn sync_file(file: &dyn DiskFile) -> io::Result<()> {
     failpoint!("store::sync_delay");
     failpoint!("store::sync_error", Err(io::Error::from_raw_os_error(nix::errno::Errno::EIO as i32)));
     file.sync()
-}
-
-/// Whether an error says that there is no space.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }

@@ -35,7 +35,7 @@ pub(super) fn open(disk: Arc<dyn Disk>, sizes: Sizes) -> Result<Log, StoreError>
     }
     found.write_again().map_err(io_error("open the log"))?;
     let (last, mut log) = (found.last, continued(disk, sizes, found, revision)?);
-    log.opened(last)?;
+    log.open(last)?;
     Ok(log)
 }
 

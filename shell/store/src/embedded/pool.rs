@@ -44,6 +44,26 @@ pub(super) enum Leave {
     Nothing = 0,
 }
 
+/// Why there is no segment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// The disk has no space.
+    Full,
+    /// The disk failed in another way.
+    Other(String),
+}
+
+impl From<&io::Error> for Trouble {
+    fn from(error: &io::Error) -> Self {
+        if is_full(error) { Trouble::Full } else { Trouble::Other(error.to_string()) }
+    }
+}
+
+/// Whether an error says that there is no space.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 pub(super) struct Pool {
     ready: Mutex<Ready>,
     /// Held by who makes a segment.
@@ -56,14 +76,14 @@ struct Ready {
     next: u32,
     /// The last one, when its name may not be on disk yet.
     named: Option<Arc<Segment>>,
-    /// Whether the last attempt to make one failed.
-    trouble: bool,
+    /// Why the last attempt to make one failed.
+    trouble: Option<Trouble>,
 }
 
 impl Pool {
     /// `segments` are ready and in order, `next` is above all that were ever used.
     pub(super) fn new(segments: Vec<Arc<Segment>>, next: u32) -> Self {
-        let ready = Ready { segments: segments.into(), next, named: None, trouble: false };
+        let ready = Ready { segments: segments.into(), next, named: None, trouble: None };
         Pool { ready: Mutex::new(ready), making: Mutex::new(()) }
     }
 
@@ -85,15 +105,15 @@ impl Pool {
         self.ready.lock().segments.push_front(segment);
     }
 
-    /// Whether values must wait: the reserve is not whole and could not be made so.
-    pub(super) fn is_short(&self) -> bool {
+    /// Why values must wait: the reserve is not whole and could not be made so.
+    pub(super) fn short(&self) -> Option<Trouble> {
         let ready = self.ready.lock();
-        ready.trouble && ready.segments.len() < RESERVED_SEGMENTS
+        ready.trouble.clone().filter(|_| ready.segments.len() < RESERVED_SEGMENTS)
     }
 
-    /// Whether the last attempt to make a segment failed.
-    pub(super) fn in_trouble(&self) -> bool {
-        self.ready.lock().trouble
+    /// Why the last attempt to make a segment failed.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.ready.lock().trouble.clone()
     }
 
     /// How many are ready.
@@ -106,7 +126,7 @@ impl Pool {
         let _making = self.making.lock();
         let ready = self.len();
         if ready >= POOL_SEGMENTS {
-            self.ready.lock().trouble = false;
+            self.ready.lock().trouble = None;
             return Ok(false);
         }
         if ready < RESERVED_SEGMENTS {
@@ -118,7 +138,7 @@ impl Pool {
             // Its blocks are worth more elsewhere; when it cannot be removed, the next attempt replaces it.
             let _ = disk.remove(NEW);
         }
-        self.ready.lock().trouble = result.is_err();
+        self.ready.lock().trouble = result.as_ref().err().map(Trouble::from);
         if ready < RESERVED_SEGMENTS {
             failpoint!("store::reserve_after_rebuild");
         }

@@ -125,7 +125,7 @@ impl Threadless {
 /// What the cleaner would do while nothing else happens: one step, when it was asked to.
 fn settle(shared: &Shared, log: &mut Log) {
     let asked = std::mem::take(&mut shared.errands.lock().clean);
-    if asked || shared.pool.in_trouble() {
+    if asked || shared.pool.trouble().is_some() {
         match clean(shared, log) {
             Ok(more) => shared.errands.lock().clean |= more,
             Err(_) => drop(shared.counts.cleaning_failures.fetch_add(1, Ordering::Relaxed)),

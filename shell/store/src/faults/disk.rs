@@ -114,6 +114,12 @@ impl FaultyDisk {
         state.cut_at = Some(state.operations + operations);
     }
 
+    /// Whether the power is off.
+    pub fn is_off(&self) -> bool {
+        let state = self.shared.state.lock();
+        state.cut_at.is_some_and(|at| state.operations >= at)
+    }
+
     /// Operations so far that changed something.
     pub fn operations(&self) -> u64 {
         self.shared.state.lock().operations

@@ -205,8 +205,8 @@ impl World {
                 disk.cut_power_after(self.numbers.below(12));
             }
             match SimulatedStore::open_sized(disk.clone(), self.sizes) {
-                Ok(store) => break store,
-                Err(StoreError::Io { .. } | StoreError::Unknown { .. }) => {}
+                Ok(store) if !self.is_off() => break store,
+                Ok(_) | Err(StoreError::Io { .. } | StoreError::Unknown { .. }) => {}
                 Err(error) => panic!("seed {}: {error}", self.seed),
             }
             self.crashes += 1;
@@ -219,7 +219,7 @@ impl World {
 
     /// Whether the power is off.
     pub fn is_off(&self) -> bool {
-        gantry_store::Disk::sync_dir(self.store.disk()).is_err()
+        self.store.disk().is_off()
     }
 
     /// What is there must be what was certain and a beginning of what was not.
