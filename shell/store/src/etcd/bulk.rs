@@ -99,5 +99,5 @@ fn absent(key: Vec<u8>, range_end: Vec<u8>) -> Compare {
 }
 
 fn put(key: Vec<u8>, value: Bytes) -> RequestOp {
-    RequestOp { put: Some(PutRequest { key, value: value.to_vec() }), ..RequestOp::default() }
+    RequestOp { put: Some(PutRequest { key, value }), ..RequestOp::default() }
 }

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::stream::poll_fn;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -169,7 +170,7 @@ impl Follower {
     fn write_mark(&self) {
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            let mark = PutRequest { key: shared.boundary.key(MARK), value: Vec::new() };
+            let mark = PutRequest { key: shared.boundary.key(MARK), value: Bytes::new() };
             let written = shared.members.write::<_, PutResponse>("/etcdserverpb.KV/Put", &mark, COMMIT_DEADLINE);
             if let Err(failure) = written.await {
                 tracing::debug!(?failure, "a watch mark was not written");

@@ -1,6 +1,7 @@
 //! etcd's messages, those that are used. Fields and numbers are those of `etcdserverpb` and `mvccpb`; a oneof is
 //! written as optional fields, which is the same on the wire.
 
+use bytes::Bytes;
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
@@ -64,8 +65,8 @@ pub(super) struct RangeResponse {
 pub(super) struct PutRequest {
     #[prost(bytes = "vec", tag = "1")]
     pub key: Vec<u8>,
-    #[prost(bytes = "vec", tag = "2")]
-    pub value: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub value: Bytes,
 }
 
 #[derive(Clone, PartialEq, Message)]

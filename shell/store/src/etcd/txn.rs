@@ -40,7 +40,7 @@ pub(super) fn encode(boundary: &Boundary, txn: &Txn) -> Result<TxnRequest, Store
     for (key, value) in writes {
         let key = boundary.checked_key(key)?;
         request.success.push(match value {
-            Some(value) => RequestOp { put: Some(PutRequest { key, value: value.to_vec() }), ..RequestOp::default() },
+            Some(value) => RequestOp { put: Some(PutRequest { key, value: value.clone() }), ..RequestOp::default() },
             None => RequestOp { delete: Some(DeleteRangeRequest { key }), ..RequestOp::default() },
         });
     }
