@@ -141,7 +141,7 @@ impl Drop for Gantry {
     }
 }
 
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = std::env::var_os("GANTRY_BINARY") {
         return PathBuf::from(path);
     }

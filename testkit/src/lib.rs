@@ -11,6 +11,7 @@ pub mod history;
 mod hollow;
 mod load;
 mod machine;
+mod site;
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ pub use gantry::Gantry;
 pub use hollow::hollow_node;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};
+pub use site::{Member, Site};
 
 /// What a condition is given at the most.
 pub const PATIENCE: Duration = Duration::from_secs(60);
