@@ -27,16 +27,18 @@ pub const CONNECT: Duration = Duration::from_secs(2);
 /// How long one member is given to connect before the next one is tried, too.
 pub const CONNECT_NEXT: Duration = Duration::from_millis(100);
 /// How long one member may take to answer a read before another one is asked.
-pub const READ_ATTEMPT: Duration = Duration::from_secs(3);
+pub const READ_ATTEMPT: Duration = Duration::from_millis(1500);
 /// How long a read is tried over all members.
 pub const READ_DEADLINE: Duration = Duration::from_secs(8);
 /// How long a commit looks for a member that takes it, and how long that one may take to answer. Less than the 5 s
-/// within which writes go on when a member is lost.
-pub const COMMIT_DEADLINE: Duration = Duration::from_secs(4);
+/// within which writes go on when a member hangs, by enough for the watch to be moved as well.
+pub const COMMIT_DEADLINE: Duration = Duration::from_millis(2500);
 /// How long defragmenting one member may take.
 pub const DEFRAGMENT_DEADLINE: Duration = Duration::from_secs(120);
 /// Pause after an attempt has failed.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(100);
+/// Pause of a watch after it found no member again and again.
+pub const WATCH_RETRY_PAUSE: Duration = Duration::from_secs(1);
 /// How often the connection of a watch is checked; etcd bears no shorter interval than 5 s.
 pub const KEEPALIVE: Duration = Duration::from_secs(6);
 /// How long the answer to that check may take.
@@ -48,6 +50,6 @@ pub const MARK_AFTER: Duration = Duration::from_millis(50);
 /// How long a trusted member may take to say how far a watch is before a mark is written instead.
 pub const PROGRESS_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a mark may take to arrive before another member is asked.
-pub const MARK_PATIENCE: Duration = Duration::from_secs(2);
+pub const MARK_PATIENCE: Duration = Duration::from_secs(1);
 /// Age from which sizes are asked for anew.
 pub const STATS_AGE: Duration = Duration::from_secs(10);
