@@ -35,6 +35,7 @@ pub struct Alone {
     folder: TempDir,
     data_dir: PathBuf,
     address: Ipv4Addr,
+    arguments: Vec<String>,
     process: Option<Child>,
     ended: Option<ExitStatus>,
 }
@@ -44,7 +45,7 @@ impl Alone {
     pub fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("gantry-alone").tempdir().expect("a temporary folder");
         let data_dir = folder.path().join("data");
-        Alone { folder, data_dir, address: address(), process: None, ended: None }
+        Alone { folder, data_dir, address: address(), arguments: Vec::new(), process: None, ended: None }
     }
 
     /// As `new`, with its data in another folder.
@@ -54,13 +55,19 @@ impl Alone {
         alone
     }
 
+    /// Further arguments of `gantry server`, for all later starts; split at spaces.
+    pub fn arguments(mut self, words: &str) -> Self {
+        self.arguments = words.split_whitespace().map(str::to_owned).collect();
+        self
+    }
+
     /// Starts it with these failpoints armed, and waits until it serves or has ended.
     pub fn try_start(&mut self, failpoints: &str) -> Start {
         assert!(self.process.is_none(), "it still runs");
         let log = File::create(self.log_file()).expect("the log");
         let mut command = Command::new(failpoints_binary());
         command.args(["server", "--no-merge-kubeconfig", "--node-name", "node1", "--listen"]);
-        command.arg(format!("{}:6443", self.address)).arg("--data-dir").arg(&self.data_dir);
+        command.arg(format!("{}:6443", self.address)).arg("--data-dir").arg(&self.data_dir).args(&self.arguments);
         command.env("GANTRY_FAILPOINTS", failpoints).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("the log")).stderr(log);
         self.process = Some(command.spawn().expect("starting gantry"));

@@ -127,6 +127,17 @@ impl Client {
         answer
     }
 
+    /// Reads what is not JSON.
+    pub async fn text(&mut self, path: &str, patience: Duration) -> Result<String, NoAnswer> {
+        let asked = async {
+            let response = self.send(Method::GET, path, None).await?;
+            let body = response.into_body().collect().await.map_err(|error| NoAnswer::Lost(error.to_string()))?;
+            Ok(String::from_utf8_lossy(&body.to_bytes()).into_owned())
+        };
+        let answer = tokio::time::timeout(patience, asked).await;
+        answer.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("no answer within {patience:?}"))))
+    }
+
     /// Reads; an answer must come within `patience`.
     pub async fn get(&mut self, path: &str, patience: Duration) -> Result<Answer, NoAnswer> {
         self.ask(Method::GET, path, None, patience).await

@@ -4,7 +4,7 @@
 //! it is dropped, also when the test fails; waiting is for conditions, with a bound.
 
 mod alone;
-mod api;
+pub mod api;
 mod etcd;
 mod gantry;
 pub mod history;
@@ -12,17 +12,19 @@ mod hollow;
 mod load;
 mod machine;
 mod site;
+mod small_disk;
 
 use std::time::{Duration, Instant};
 
 pub use alone::{Alone, Start, failpoints, failpoints_binary, was_killed};
-pub use api::{Answer, Api, Client, Lines, NoAnswer};
+pub use api::{Api, NoAnswer};
 pub use etcd::{Certificates, EtcdCluster, Place, why_no_etcd};
 pub use gantry::Gantry;
 pub use hollow::hollow_node;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};
 pub use site::{Member, Site};
+pub use small_disk::{SmallDisk, may_mount};
 
 /// What a condition is given at the most.
 pub const PATIENCE: Duration = Duration::from_secs(60);

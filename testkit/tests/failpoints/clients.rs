@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gantry_testkit::api::{Answer, Client};
 use gantry_testkit::history::{Call, Content, Event, EventType, Op, Outcome, Sighting, WatchLog};
-use gantry_testkit::{Answer, Api, Client, NoAnswer};
+use gantry_testkit::{Api, NoAnswer};
 use http::Method;
 use serde_json::{Value, json};
 

@@ -5,10 +5,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use gantry_testkit::api::Client;
 use gantry_testkit::history::{
     Broken, Call, Content, Op, Outcome, Replay, Sighting, State, WatchLog, check_revisions, linearizable,
 };
-use gantry_testkit::{Api, Client, NoAnswer};
+use gantry_testkit::{Api, NoAnswer};
 use serde_json::Value;
 
 /// Resources that clients write.
