@@ -18,8 +18,8 @@ use crate::{Controller, QueueKey, time, write};
 
 /// Ended pods that are kept.
 const KEPT: usize = 12_500;
-/// Seconds for which a node must have been gone.
-const QUARANTINE: i64 = 40;
+/// How long a node must have been gone.
+const QUARANTINE: Duration = Duration::from_secs(40);
 /// How often everything is looked at.
 const PERIOD: Duration = Duration::from_secs(20);
 /// Pods that one turn deletes at most.
@@ -28,8 +28,8 @@ const BURST: usize = 500;
 /// The controller of pods that are left over.
 #[derive(Default)]
 pub(crate) struct PodGarbage {
-    /// Nodes that pods name and that are not there, with the time at which that was first seen.
-    missing: BTreeMap<String, Timestamp>,
+    /// Nodes that pods name and that are not there, with the uptime at which that was first seen.
+    missing: BTreeMap<String, Duration>,
 }
 
 impl Controller for PodGarbage {
@@ -77,11 +77,9 @@ impl PodGarbage {
             bound.filter(|(node, _)| !node.is_empty() && turn.view.get(&NODE, "", node).is_none()).collect();
         self.missing.retain(|node, _| lost.iter().any(|(name, _)| name == node));
         for (node, _) in &lost {
-            self.missing.entry((*node).to_owned()).or_insert(turn.now);
+            self.missing.entry((*node).to_owned()).or_insert(turn.uptime);
         }
-        let is_over = |node: &str| {
-            self.missing.get(node).is_some_and(|since| time::is_over(time::after(*since, QUARANTINE), turn.now))
-        };
+        let is_over = |node: &str| self.missing.get(node).is_some_and(|since| *since + QUARANTINE <= turn.uptime);
         lost.into_iter().filter(|(node, _)| is_over(node)).map(|(_, pod)| pod).collect()
     }
 }
@@ -145,7 +143,7 @@ mod tests {
             world.put(&POD, json!({"metadata": {"name": pod, "namespace": "web"}, "spec": spec}));
         }
         world.run_once(&mut controller, &QueueKey::Sweep);
-        world.pass(QUARANTINE - 1);
+        world.pass(39);
         world.run_once(&mut controller, &QueueKey::Sweep);
         assert_eq!(names(&world), ["a", "b"]);
         world.pass(1);
@@ -160,9 +158,24 @@ mod tests {
         world.put(&POD, json!({"metadata": {"name": "a", "namespace": "web"}, "spec": {"nodeName": "n1"}}));
         world.run_once(&mut controller, &QueueKey::Sweep);
         world.put(&NODE, json!({"metadata": {"name": "n1"}}));
-        world.pass(QUARANTINE);
+        world.pass(40);
         world.run_once(&mut controller, &QueueKey::Sweep);
         assert_eq!(names(&world), ["a"]);
+    }
+
+    #[test]
+    fn f6_a_clock_that_is_set_neither_hurries_nor_holds_up_the_collection() {
+        let mut world = World::new();
+        let mut controller = PodGarbage::default();
+        world.put(&POD, json!({"metadata": {"name": "a", "namespace": "web"}, "spec": {"nodeName": "n1"}}));
+        world.run_once(&mut controller, &QueueKey::Sweep);
+        world.now = "2036-01-01T00:00:00Z".parse().unwrap();
+        world.run_once(&mut controller, &QueueKey::Sweep);
+        assert_eq!(names(&world), ["a"], "ten years of the clock are no time");
+        world.now = "2016-01-01T00:00:00Z".parse().unwrap();
+        world.pass(40);
+        world.run_once(&mut controller, &QueueKey::Sweep);
+        assert!(names(&world).is_empty());
     }
 
     #[test]

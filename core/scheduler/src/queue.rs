@@ -1,6 +1,7 @@
 //! Pods that wait for a node, in the order in which they get their turn.
 //!
-//! Invariants: a pod is either ready or waiting for its time, never both; a change that may help makes all ready.
+//! Invariants: waiting is measured by uptime, never by a clock that can be set; a pod is either ready or waiting for
+//! its time, never both; a change that may help makes all ready.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,9 +23,9 @@ type Rank = (Reverse<i32>, Timestamp, ObjectKey);
 struct Entry {
     pod: Arc<PodFacts>,
     attempts: u32,
-    /// When it is ready again; `None`: now.
-    until: Option<Timestamp>,
-    said: Option<(String, Timestamp)>,
+    /// When it is ready again, by uptime; `None`: now.
+    until: Option<Duration>,
+    said: Option<(String, Duration)>,
 }
 
 /// The queue.
@@ -32,7 +33,7 @@ struct Entry {
 pub struct Queue {
     entries: BTreeMap<ObjectKey, Entry>,
     ready: BTreeSet<Rank>,
-    waiting: BTreeSet<(Timestamp, ObjectKey)>,
+    waiting: BTreeSet<(Duration, ObjectKey)>,
 }
 
 fn rank(pod: &PodFacts) -> Rank {
@@ -85,7 +86,7 @@ impl Queue {
     }
 
     /// What has waited long enough is ready.
-    pub fn wake_due(&mut self, now: Timestamp) {
+    pub fn wake_due(&mut self, now: Duration) {
         while let Some((until, key)) = self.waiting.first().cloned().filter(|(until, _)| *until <= now) {
             self.waiting.remove(&(until, key.clone()));
             self.make_ready(&key);
@@ -106,7 +107,7 @@ impl Queue {
 
     /// The pod fitted nowhere, for the reason in `message`: it waits. Whether that is news: it is new, or was last
     /// said longer than `repeat` ago.
-    pub fn postpone(&mut self, key: &ObjectKey, now: Timestamp, message: &str, repeat: Duration) -> bool {
+    pub fn postpone(&mut self, key: &ObjectKey, now: Duration, message: &str, repeat: Duration) -> bool {
         let Some(entry) = self.entries.get_mut(key) else { return false };
         self.ready.remove(&rank(&entry.pod));
         if let Some(before) = entry.until {
@@ -123,8 +124,8 @@ impl Queue {
         !old
     }
 
-    /// When the next pod is ready; `None` where nothing waits.
-    pub fn next_time(&self) -> Option<Timestamp> {
+    /// When the next pod is ready, by uptime; `None` where nothing waits.
+    pub fn next_time(&self) -> Option<Duration> {
         self.waiting.first().map(|(until, _)| *until)
     }
 

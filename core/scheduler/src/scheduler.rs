@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use gantry_kinds::{NAMESPACE, NODE, POD};
 use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Reason, Turn, View};
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::cycle::{Candidate, Cycle};
@@ -32,8 +31,9 @@ const ALWAYS_ALL_NODES: usize = 100;
 pub struct Scheduler {
     state: State,
     queue: Queue,
-    /// Pods that were bound in an earlier turn and are not yet seen on their nodes.
-    assumed: BTreeMap<ObjectKey, Timestamp>,
+    /// Pods that were bound in an earlier turn and are not yet seen on their nodes, with until when that is believed,
+    /// by uptime.
+    assumed: BTreeMap<ObjectKey, Duration>,
     /// Changes up to this revision are in; `None` before the first turn.
     read_at: Option<u64>,
     /// The slot that the next search begins at.
@@ -68,7 +68,7 @@ impl Scheduler {
         if self.assumed.remove(key).is_some() {
             self.state.remove(key);
             self.set(key, turn.view.at(key).map(Arc::as_ref));
-            self.queue.postpone(key, turn.now, "", REPEAT);
+            self.queue.postpone(key, turn.uptime, "", REPEAT);
         }
     }
 
@@ -127,7 +127,7 @@ impl Scheduler {
             self.reset(turn.view);
         }
         self.expire(turn);
-        self.queue.wake_due(turn.now);
+        self.queue.wake_due(turn.uptime);
         let mut outcome = Outcome::nothing();
         let mut hopeless: BTreeMap<String, Diagnosis> = BTreeMap::new();
         for _ in 0..PODS_PER_TURN {
@@ -146,7 +146,7 @@ impl Scheduler {
             outcome.again_in(Duration::ZERO);
         }
         for time in self.queue.next_time().into_iter().chain(self.assumed.values().min().copied()) {
-            outcome.again_in(Duration::try_from(time.duration_since(turn.now)).unwrap_or(Duration::ZERO));
+            outcome.again_in(time.saturating_sub(turn.uptime));
         }
         outcome
     }
@@ -154,7 +154,7 @@ impl Scheduler {
     /// Binds that never showed are taken back.
     fn expire(&mut self, turn: Turn<'_>) {
         let late: Vec<_> =
-            self.assumed.iter().filter(|(_, until)| **until <= turn.now).map(|(key, _)| key.clone()).collect();
+            self.assumed.iter().filter(|(_, until)| **until <= turn.uptime).map(|(key, _)| key.clone()).collect();
         for key in late {
             self.refused(&key, turn);
         }
@@ -197,7 +197,7 @@ impl Scheduler {
     fn assume(&mut self, pod: &Arc<PodFacts>, node: &str, turn: Turn<'_>, outcome: &mut Outcome) {
         self.queue.remove(&pod.key);
         self.state.place(node, pod);
-        self.assumed.insert(pod.key.clone(), turn.now + ASSUMED_FOR);
+        self.assumed.insert(pod.key.clone(), turn.uptime + ASSUMED_FOR);
         let ObjectKey { namespace, name, .. } = &pod.key;
         let body = json!({
             "apiVersion": "v1", "kind": "Binding",
@@ -213,7 +213,7 @@ impl Scheduler {
 
     fn refuse(&mut self, pod: &Arc<PodFacts>, diagnosis: &Diagnosis, turn: Turn<'_>, outcome: &mut Outcome) {
         let message = diagnosis.message(pod.never_preempts);
-        if !self.queue.postpone(&pod.key, turn.now, &message, REPEAT) {
+        if !self.queue.postpone(&pod.key, turn.uptime, &message, REPEAT) {
             return;
         }
         if pod.condition.as_ref() != Some(&("Unschedulable".to_owned(), message.clone())) {

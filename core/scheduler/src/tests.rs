@@ -18,6 +18,7 @@ struct Cluster {
     view: View,
     scheduler: Scheduler,
     now: Timestamp,
+    uptime: Duration,
 }
 
 fn merge(into: &mut Value, from: Value) {
@@ -34,7 +35,7 @@ fn merge(into: &mut Value, from: Value) {
 impl Cluster {
     fn new(nodes: &[(&str, Value)]) -> Self {
         let now = Timestamp::from_second(1_000_000).expect("a time");
-        let mut cluster = Cluster { view: View::new(), scheduler: Scheduler::new(), now };
+        let mut cluster = Cluster { view: View::new(), scheduler: Scheduler::new(), now, uptime: Duration::ZERO };
         cluster.turn();
         for (name, extra) in nodes {
             cluster.node(name, extra.clone());
@@ -74,7 +75,7 @@ impl Cluster {
     }
 
     fn turn(&mut self) -> Outcome {
-        self.scheduler.turn(Turn { now: self.now, uptime: Duration::ZERO, seed: 7, view: &self.view })
+        self.scheduler.turn(Turn { now: self.now, uptime: self.uptime, seed: 7, view: &self.view })
     }
 
     /// A turn, with its binds carried out.
@@ -248,7 +249,7 @@ fn the_same_refusal_is_said_once() {
             let outcome = cluster.settle();
             assert_eq!(said(&outcome).len(), usize::from(at == 0), "turn {at}");
             let pause = outcome.again_in.expect("another look");
-            cluster.now += pause;
+            cluster.uptime += pause;
             pause.as_secs()
         })
         .collect();
@@ -265,9 +266,9 @@ fn a_bind_that_never_shows_is_taken_back() {
     assert_eq!(said(&cluster.turn()).len(), 1);
     cluster.pod("q", cpu("3"));
     assert!(said(&cluster.turn())[0].contains("Insufficient cpu"));
-    cluster.now += Duration::from_secs(31);
+    cluster.uptime += Duration::from_secs(31);
     cluster.settle();
-    cluster.now += Duration::from_secs(2);
+    cluster.uptime += Duration::from_secs(2);
     cluster.settle();
     let placed = ["p", "q"].map(|pod| cluster.node_of(pod)).concat();
     assert_eq!(placed, "n1");

@@ -17,8 +17,8 @@ use crate::{Controller, QueueKey, time, write};
 
 /// How often each node is looked at.
 const PERIOD: Duration = Duration::from_secs(5);
-/// Seconds between two turns after which this process itself has stood still.
-const STALL: i64 = 15;
+/// Time between two turns after which this process itself has stood still.
+const STALL: Duration = Duration::from_secs(15);
 /// Pods that one turn marks at most.
 const BURST: usize = 500;
 /// Namespace of the nodes' leases.
@@ -31,15 +31,16 @@ struct Heard {
     uid: String,
     lease: u64,
     heartbeat: String,
-    at: Timestamp,
+    /// By uptime.
+    at: Duration,
 }
 
 /// The controller of nodes' health.
 pub(crate) struct Health {
-    /// Seconds without a sign of life after which a node counts as unreachable.
-    grace: i64,
+    /// Time without a sign of life after which a node counts as unreachable.
+    grace: Duration,
     heard: BTreeMap<String, Heard>,
-    last_turn: Option<Timestamp>,
+    last_turn: Option<Duration>,
 }
 
 impl Controller for Health {
@@ -62,7 +63,7 @@ impl Controller for Health {
 
     fn reconcile(&mut self, key: &QueueKey, turn: Turn<'_>) -> Outcome {
         let Some(key) = key.object() else { return Outcome::nothing() };
-        self.forgive_own_stall(turn.now);
+        self.forgive_own_stall(turn.uptime);
         let mut outcome = Outcome::nothing();
         let Some(node) = turn.view.at(key) else {
             if self.heard.remove(&*key.name).is_some() {
@@ -73,11 +74,11 @@ impl Controller for Health {
         };
         let value = node.value();
         let silent_since = self.listen(node, &value, turn, &mut outcome);
-        let due = time::after(silent_since, self.grace);
-        if time::is_over(due, turn.now) {
+        let left = (silent_since + self.grace).saturating_sub(turn.uptime);
+        if left.is_zero() {
             declare_silent(node, &value, turn, &mut outcome);
         }
-        outcome.again_in(time::until(due, turn.now).map_or(PERIOD, |left| left.min(PERIOD)));
+        outcome.again_in(if left.is_zero() { PERIOD } else { left.min(PERIOD) });
         outcome
     }
 }
@@ -90,30 +91,30 @@ impl Default for Health {
 
 impl Health {
     pub(crate) fn new(grace: i64) -> Self {
-        Health { grace, heard: BTreeMap::new(), last_turn: None }
+        Health { grace: Duration::from_secs(grace.unsigned_abs()), heard: BTreeMap::new(), last_turn: None }
     }
 
     /// Signs of life that came while this process stood still were not heard.
-    fn forgive_own_stall(&mut self, now: Timestamp) {
-        let stalled = self.last_turn.is_some_and(|last| time::is_over(time::after(last, STALL), now));
+    fn forgive_own_stall(&mut self, now: Duration) {
+        let stalled = self.last_turn.is_some_and(|last| last + STALL <= now);
         if stalled {
             self.heard.values_mut().for_each(|heard| heard.at = now);
         }
         self.last_turn = Some(now);
     }
 
-    /// Notes what is new of a node. Returns when it was last heard of.
-    fn listen(&mut self, node: &Object, value: &Value, turn: Turn<'_>, outcome: &mut Outcome) -> Timestamp {
+    /// Notes what is new of a node. Returns when it was last heard of, by uptime.
+    fn listen(&mut self, node: &Object, value: &Value, turn: Turn<'_>, outcome: &mut Outcome) -> Duration {
         let lease = turn.view.get(&LEASE, LEASES, node.name()).map_or(0, |lease| lease.header.revision);
         let heartbeat = condition(value, "Ready").map(|c| str_at(c, "/lastHeartbeatTime")).unwrap_or_default();
         let known = self.heard.get(node.name()).filter(|heard| heard.uid == node.uid());
         let at = match known {
             Some(heard) if heard.lease == lease && heard.heartbeat == heartbeat => return heard.at,
-            Some(_) => turn.now,
+            Some(_) => turn.uptime,
             None => {
                 let message = format!("Node {0} event: Registered Node {0} in Controller", node.name());
                 outcome.push(write::normal(node.key(), "RegisteredNode", message));
-                turn.now
+                turn.uptime
             }
         };
         let heard = Heard { uid: node.uid().to_owned(), lease, heartbeat: heartbeat.to_owned(), at };
