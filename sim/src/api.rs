@@ -78,11 +78,11 @@ impl Client {
     /// Reads what a server shows, once it is sure to show everything acknowledged before.
     pub async fn read<R>(&self, server: usize, read: impl FnOnce(&View) -> R) -> Result<R, Refusal> {
         let cluster = self.reach(server).await?;
-        let mut life = self.world.servers[server].life();
-        life.borrow_and_update();
+        let life = &self.world.servers[server].life;
+        let born = life.get();
         tokio::select! {
             biased;
-            _ = life.changed() => return Err(Refusal::Lost),
+            () = life.wait(|now| *now != born) => return Err(Refusal::Lost),
             confirmed = cluster.confirmed() => confirmed.map_err(Refusal::Status)?,
         }
         let result = read(&cluster.view());
@@ -105,11 +105,11 @@ impl Client {
     pub async fn execute(&self, server: usize, request: Request) -> Result<Reply, Refusal> {
         let world = &self.world;
         let cluster = self.reach(server).await?;
-        let mut life = world.servers[server].life();
-        life.borrow_and_update();
+        let life = &world.servers[server].life;
+        let born = life.get();
         let answer = tokio::select! {
             biased;
-            _ = life.changed() => return Err(Refusal::Lost),
+            () = life.wait(|now| *now != born) => return Err(Refusal::Lost),
             answer = cluster.execute(request.clone()) => answer.map_err(Refusal::Status),
         };
         if let Ok(reply) = &answer {

@@ -16,6 +16,7 @@ pub mod run;
 pub mod seeds;
 pub mod server;
 pub mod shrink;
+pub mod signal;
 pub mod store;
 pub mod trace;
 pub mod workload;

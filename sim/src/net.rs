@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use parking_lot::Mutex;
-use tokio::sync::watch;
+
+use crate::signal::Signal;
 
 /// The connections.
 pub struct Net {
     /// Servers that do not reach the store, by number.
-    cut: Vec<watch::Sender<bool>>,
+    cut: Vec<Signal<bool>>,
     /// Servers that stand still.
-    frozen: Vec<watch::Sender<bool>>,
+    frozen: Vec<Signal<bool>>,
     /// Pairs of a client and a server that do not reach each other.
     parted: Mutex<BTreeSet<(String, usize)>>,
 }
@@ -18,33 +19,33 @@ pub struct Net {
 impl Net {
     /// Everybody reaches everybody.
     pub fn new(servers: usize) -> Self {
-        let switches = || (0..servers).map(|_| watch::channel(false).0).collect();
+        let switches = || (0..servers).map(|_| Signal::new(false)).collect();
         Net { cut: switches(), frozen: switches(), parted: Mutex::default() }
     }
 
     /// Cuts a server off the store, or lets it reach the store again.
     pub fn cut(&self, server: usize, off: bool) {
-        self.cut[server].send_replace(off);
+        self.cut[server].set(off);
     }
 
     /// Whether the server is cut off the store.
     pub fn is_cut(&self, server: usize) -> bool {
-        *self.cut[server].borrow()
+        self.cut[server].get()
     }
 
     /// Returns once the server reaches the store.
     pub async fn joined(&self, server: usize) {
-        let _ = self.cut[server].subscribe().wait_for(|cut| !cut).await;
+        self.cut[server].wait(|cut| !cut).await;
     }
 
     /// Stops a server's messages, or lets all of them go.
     pub fn freeze(&self, server: usize, frozen: bool) {
-        self.frozen[server].send_replace(frozen);
+        self.frozen[server].set(frozen);
     }
 
     /// Returns once the server does not stand still.
     pub async fn awake(&self, server: usize) {
-        let _ = self.frozen[server].subscribe().wait_for(|frozen| !frozen).await;
+        self.frozen[server].wait(|frozen| !frozen).await;
     }
 
     /// Parts a client from a server, or lets them reach each other again.
@@ -66,7 +67,7 @@ impl Net {
 
     /// Heals everything.
     pub fn heal(&self) {
-        self.cut.iter().chain(&self.frozen).for_each(|switch| drop(switch.send_replace(false)));
+        self.cut.iter().chain(&self.frozen).for_each(|switch| switch.set(false));
         self.parted.lock().clear();
     }
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::check::feeds;
 use crate::clock::SimClock;
+use crate::signal::Signal;
 use crate::store::Link;
 use crate::world::World;
 
@@ -29,7 +30,7 @@ pub struct Slot {
     pub clock: Arc<SimClock>,
     wanted: watch::Sender<bool>,
     /// Counts the starts; who holds an older number is dead.
-    life: watch::Sender<u64>,
+    pub life: Signal<u64>,
     running: Mutex<Option<Running>>,
 }
 
@@ -47,7 +48,7 @@ impl Slot {
             name: format!("server{at}"),
             clock: Arc::new(SimClock::new(start, skew)),
             wanted: watch::channel(true).0,
-            life: watch::channel(0).0,
+            life: Signal::new(0),
             running: Mutex::new(None),
         }
     }
@@ -55,11 +56,6 @@ impl Slot {
     /// The cluster, while the server is up.
     pub fn cluster(&self) -> Option<Arc<Cluster>> {
         self.running.lock().as_ref().map(|running| running.cluster.clone())
-    }
-
-    /// The number of this start, and of all that follow.
-    pub fn life(&self) -> watch::Receiver<u64> {
-        self.life.subscribe()
     }
 
     /// Kills the server, or starts it.
@@ -72,7 +68,7 @@ impl Slot {
 
     /// Ends the process as it is; while the server is wanted, another is started.
     pub fn kill(&self) {
-        self.life.send_modify(|life| *life += 1);
+        self.life.set(self.life.get() + 1);
         if let Some(running) = self.running.lock().take() {
             running.runner.abort();
             running.tap.abort();
@@ -119,11 +115,10 @@ async fn live(world: &Arc<World>, at: usize) {
         _stop: stop,
     };
     *slot.running.lock() = Some(running);
-    let mut life = slot.life();
-    life.borrow_and_update();
+    let life = slot.life.get();
     tokio::select! {
         biased;
-        _ = life.changed() => world.say(format_args!("{} is killed", slot.name)),
+        () = slot.life.wait(|now| *now != life) => world.say(format_args!("{} is killed", slot.name)),
         error = cluster.ended() => world.say(format_args!("{} ends: {error}", slot.name)),
     }
 }
@@ -135,7 +130,7 @@ async fn open(world: &Arc<World>, at: usize) -> Result<Arc<Cluster>, OpenError> 
         settings: Settings::default(),
         seed: world.rng.next(),
         clock: slot.clock.clone(),
-        identity: format!("{}-{}", slot.name, *slot.life.borrow()),
+        identity: format!("{}-{}", slot.name, slot.life.get()),
     };
     Cluster::open(store, setup).await
 }

@@ -89,6 +89,9 @@ async fn report_while_it_runs(
             biased;
             changed = told.changed() => if changed.is_err() { return },
             () = sleep(crash), if crashes => {
+                if world.is_calm() {
+                    continue;
+                }
                 container = context.machine.restart(pod.uid()).unwrap_or(container);
                 world.say(format_args!("{}: {} starts anew", context.machine.name, container.pod));
             }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use gantry_cluster::Feed;
 use gantry_kinds::{NODE, POD};
 use gantry_view::{Change, Object, View};
-use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::agent::Context;
@@ -34,7 +33,7 @@ pub(super) struct Source {
 
 struct Open {
     server: usize,
-    life: watch::Receiver<u64>,
+    life: u64,
     feed: Feed,
 }
 
@@ -50,9 +49,10 @@ impl Source {
                 self.open = Some(open);
                 return told;
             };
+            let world = self.context.world().clone();
             let change = tokio::select! {
                 biased;
-                _ = open.life.changed() => None,
+                () = world.servers[open.server].life.wait(|now| *now != open.life) => None,
                 change = open.feed.next() => change.ok(),
             };
             let Some(told) = change.map(|change| told(&self.context.machine.name, &change)) else {
@@ -61,7 +61,6 @@ impl Source {
                 continue;
             };
             let Some(told) = told else { continue };
-            let world = self.context.world();
             world.pause(0, 5).await;
             world.net.awake(open.server).await;
             if world.net.is_parted(&self.context.machine.name, open.server) {
@@ -80,8 +79,7 @@ async fn connect(context: &Context) -> (Open, Told) {
     loop {
         let server = context.server();
         let slot = &context.world().servers[server];
-        let mut life = slot.life();
-        life.borrow_and_update();
+        let life = slot.life.get();
         // The view may only be used once it is sure to show what was acknowledged before.
         let confirmed = context.client.read(server, |_| ()).await;
         if let (Ok(()), Some(cluster)) = (confirmed, slot.cluster()) {

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use gantry_store::{Batch, Commit, Entry, KeyChange, Range, Txn};
 use gantry_view::{Change, Object, View};
 use parking_lot::Mutex;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::keys::{EPOCH, decode};
 use crate::check::feeds::difference;
 use crate::plan::Sabotage;
+use crate::signal::Signal;
 use crate::world::World;
 
 /// One commit.
@@ -32,7 +32,7 @@ pub struct Step {
 /// All commits.
 pub struct History {
     state: Mutex<State>,
-    reached: watch::Sender<u64>,
+    reached: Signal<u64>,
 }
 
 #[derive(Default)]
@@ -62,7 +62,7 @@ impl History {
             state.show(&entry.key, Some(&entry.value), entry.revision);
         }
         state.view.advance(start.revision);
-        History { state: Mutex::new(state), reached: watch::channel(start.revision).0 }
+        History { state: Mutex::new(state), reached: Signal::new(start.revision) }
     }
 
     /// The revision with which this history begins.
@@ -142,9 +142,9 @@ impl History {
         Range { revision: state.revision, entries: entries.map(entry).collect() }
     }
 
-    /// Who wants to hear of new commits.
-    pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.reached.subscribe()
+    /// Returns once there is a commit after this revision, or the log is forgotten up to it.
+    pub async fn passes(&self, revision: u64) {
+        self.reached.wait(|now| *now > revision).await;
     }
 
     pub(super) fn next(&self, position: u64) -> Next {
@@ -168,7 +168,7 @@ impl History {
         let violations = world.checker.lock().step(&step, &txn, &state.view);
         drop(state);
         violations.into_iter().for_each(|violation| world.violated(violation));
-        self.reached.send_replace(revision);
+        self.reached.set(revision);
         Commit::Done(revision)
     }
 }

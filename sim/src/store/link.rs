@@ -35,7 +35,7 @@ type Answer<T> = Result<T, StoreError>;
 impl Link {
     /// The handle of a server that starts now.
     pub async fn open(world: &Arc<World>, server: usize) -> Result<Arc<dyn Store>, StoreError> {
-        let life = *world.servers[server].life().borrow();
+        let life = world.servers[server].life.get();
         let known = Arc::new(AtomicU64::new(0));
         let link = Link { world: world.clone(), server, life, known };
         link.latest().await?;
@@ -43,7 +43,7 @@ impl Link {
     }
 
     fn is_dead(&self) -> bool {
-        *self.world.servers[self.server].life().borrow() != self.life
+        self.world.servers[self.server].life.get() != self.life
     }
 
     /// Sends a request and waits for its answer.

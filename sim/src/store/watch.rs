@@ -45,18 +45,16 @@ impl LinkWatch {
 impl Follow for LinkWatch {
     async fn next(&mut self) -> Result<Arc<Batch>, StoreError> {
         loop {
-            if *self.world.servers[self.server].life().borrow() != self.life {
+            if self.world.servers[self.server].life.get() != self.life {
                 return std::future::pending().await;
             }
-            let mut news = self.world.history.subscribe();
-            news.borrow_and_update();
             self.world.net.awake(self.server).await;
             self.world.net.joined(self.server).await;
             match self.world.history.next(self.position) {
                 Next::Compacted(compacted) => {
                     return Err(StoreError::Compacted { requested: self.position, compacted });
                 }
-                Next::Nothing => drop(news.changed().await),
+                Next::Nothing => self.world.history.passes(self.position).await,
                 Next::Step(batch, at) => {
                     let due = self.arrival(at);
                     if due > Instant::now() {
