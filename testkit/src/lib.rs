@@ -5,26 +5,30 @@
 
 mod alone;
 pub mod api;
+mod caller;
 mod etcd;
 mod gantry;
 pub mod history;
 mod hollow;
 mod load;
 mod machine;
+mod network;
+mod servers;
 mod site;
-mod small_disk;
 
 use std::time::{Duration, Instant};
 
 pub use alone::{Alone, Start, failpoints, failpoints_binary, was_killed};
 pub use api::{Api, NoAnswer};
+pub use caller::{Answer, Caller};
 pub use etcd::{Certificates, EtcdCluster, Place, why_no_etcd};
 pub use gantry::Gantry;
 pub use hollow::hollow_node;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};
+pub use network::Network;
+pub use servers::Servers;
 pub use site::{Member, Site};
-pub use small_disk::{SmallDisk, may_mount};
 
 /// What a condition is given at the most.
 pub const PATIENCE: Duration = Duration::from_secs(60);
