@@ -366,10 +366,11 @@ impl Log {
 
     /// Marks a clean end: nothing was given out that is not on disk.
     pub(super) fn close(&mut self) -> Result<(), StoreError> {
-        // What could not be opened needs no end.
-        if self.poisoned.is_some() || self.unopened.is_some() {
+        // Where there was no space for the opening nothing was written since.
+        if self.poisoned.is_none() && self.unopened.is_some() {
             return Ok(());
         }
+        self.writable()?;
         failpoint!("store::close_before_record");
         self.note(Kind::Closed, self.revision, &[])?;
         self.sync()?;
