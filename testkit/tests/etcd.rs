@@ -1,6 +1,6 @@
 //! The etcd that other tests rely on.
 
-use gantry_testkit::{EtcdCluster, needs_etcd};
+use gantry_testkit::{EtcdCluster, Machine, needs_containers, needs_etcd};
 
 #[test]
 fn members_come_and_go_and_nothing_is_left() {
@@ -25,4 +25,15 @@ fn members_come_and_go_and_nothing_is_left() {
     for pid in pids {
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} still runs");
     }
+}
+
+#[test]
+fn a_member_runs_in_a_namespace() {
+    needs_etcd!();
+    needs_containers!();
+    let machine = Machine::new();
+    let etcd = EtcdCluster::start_on(&[(&machine, "198.18.0.1".parse().expect("an address"))]);
+    assert_eq!(etcd.endpoints(), ["https://198.18.0.1:2379"]);
+    etcd.etcdctl("put here yes").expect_ok();
+    assert_eq!(etcd.leader(), Some(0));
 }

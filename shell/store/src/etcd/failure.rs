@@ -26,12 +26,13 @@ pub(super) enum Failure {
 }
 
 /// Refusals of a member that has not done anything and cannot at the moment.
-const NOT_NOW: [&str; 5] = [
+const NOT_NOW: [&str; 6] = [
     "etcdserver: no leader",
     "etcdserver: not capable",
     "etcdserver: too many requests",
     "etcdserver: rpc not supported for learner",
     "etcdserver: not leader",
+    "raft proposal dropped",
 ];
 
 impl Failure {
@@ -99,4 +100,25 @@ pub(super) fn cause(error: &dyn Error) -> String {
         source = next.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_surely_did_not_happen_is_called_so() {
+        let of = |code, message: &str| Failure::of(&Status::new(code, message)).of_write("commit");
+        let unavailable = |error: StoreError| matches!(error, StoreError::Unavailable { .. });
+        let unknown = |error: StoreError| matches!(error, StoreError::Unknown { .. });
+        assert!(unavailable(of(Code::Unavailable, "etcdserver: no leader")));
+        assert!(unavailable(of(Code::Unknown, "raft proposal dropped")));
+        for lost in ["etcdserver: request timed out", "etcdserver: leader changed", "etcdserver: server stopped"] {
+            assert!(unknown(of(Code::Unavailable, lost)), "{lost}");
+        }
+        assert!(unknown(of(Code::Unavailable, "transport is closing")));
+        assert!(unknown(of(Code::DeadlineExceeded, "context deadline exceeded")));
+        assert!(unknown(of(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded")));
+        assert!(matches!(of(Code::PermissionDenied, "etcdserver: permission denied"), StoreError::Io { .. }));
+    }
 }

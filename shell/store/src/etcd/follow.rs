@@ -19,7 +19,9 @@ use super::boundary::MARK;
 use super::connection::Connection;
 use super::message::{PutRequest, PutResponse, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
 use super::nudge::{Act, Nudge};
-use crate::limits::etcd::{COMMIT_DEADLINE, READ_ATTEMPT, RETRY_PAUSE, WATCH_BATCHES, WATCH_REQUESTS};
+use crate::limits::etcd::{
+    COMMIT_DEADLINE, READ_ATTEMPT, RETRY_PAUSE, WATCH_BATCHES, WATCH_REQUESTS, WATCH_RETRY_PAUSE,
+};
 use crate::watch::Follow;
 use crate::{Batch, StoreError};
 
@@ -65,6 +67,7 @@ struct Follower {
 
 impl Follower {
     async fn run(mut self) {
+        let mut pause = RETRY_PAUSE;
         loop {
             let connection = self.shared.members.dial(true).await;
             let end = match &connection {
@@ -80,12 +83,16 @@ impl Follower {
                 }
                 End::Lost(cause) => tracing::info!(cause, "the watch of etcd goes on elsewhere"),
             }
-            if let Ok(connection) = &connection {
-                self.shared.members.skip(connection);
+            match &connection {
+                Ok(connection) => {
+                    self.shared.members.skip(connection);
+                    pause = RETRY_PAUSE;
+                }
+                Err(_) => pause = WATCH_RETRY_PAUSE.min(pause * 2),
             }
             self.assembly.begin_anew();
             tokio::select! {
-                () = sleep(RETRY_PAUSE) => {}
+                () = sleep(pause) => {}
                 () = self.out.closed() => return,
             }
         }
