@@ -15,6 +15,7 @@ use crate::discovery::Discovery;
 use crate::extension::Extension;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
+use crate::overload::Overload;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::tunnel::Tunnels;
@@ -26,6 +27,7 @@ pub(crate) struct App {
     pub keys: Keys,
     pub tunnels: Arc<Tunnels>,
     pub metrics: Arc<Metrics>,
+    pub overload: Overload,
     pub frames: Arc<SharedFrames>,
     pub discovery: Discovery,
     pub openapi: OpenApi,

@@ -14,6 +14,7 @@ pub mod limits;
 mod metrics;
 mod negotiate;
 mod openapi;
+mod overload;
 mod paths;
 mod pods;
 mod query;

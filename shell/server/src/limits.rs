@@ -38,6 +38,16 @@ pub const GZIP_FROM: usize = 128 << 10;
 pub const FRESHNESS: Duration = Duration::from_secs(3);
 /// How long `/readyz` waits until the store confirms that the view is the newest.
 pub const READINESS: Duration = Duration::from_secs(2);
+/// Requests of one level that are worked on at a time.
+pub const SEATS: usize = 400;
+/// Requests of one level that wait for a seat at the most; the next ones are told to come back.
+pub const LINE: usize = 2000;
+/// How long a request waits for a seat.
+pub const LINE_WAIT: Duration = Duration::from_secs(10);
+/// Requests of a line that are served in a second, at a guess that is rather too low.
+pub const SERVED_A_SECOND: usize = 200;
+/// Seconds after which whoever was told to come back does so, at the most.
+pub const RETRY_AFTER: u64 = 30;
 /// Objects of a deletecollection that are deleted at a time.
 pub const DELETES_AT_A_TIME: usize = 16;
 /// Bytes of all warnings of one answer.

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::Version;
+use crate::app::App;
 use crate::query::Query;
 use crate::route::Asked;
 
@@ -127,7 +128,8 @@ impl Metrics {
     }
 
     /// All metrics in Prometheus' text format.
-    pub(crate) fn text(&self, cluster: &Cluster, version: &Version) -> String {
+    pub(crate) fn text(&self, app: &App) -> String {
+        let (cluster, version) = (&app.cluster, &app.version);
         let mut out = String::new();
         self.write_requests(&mut out);
         family(&mut out, "apiserver_current_inflight_requests", "gauge", "Requests being answered.");
@@ -143,6 +145,10 @@ impl Metrics {
         for (labels, count) in self.long_running.lock().iter() {
             sample(&mut out, "apiserver_longrunning_requests", labels, count.load(Ordering::Relaxed));
         }
+        family(&mut out, "gantry_requests_waiting", "gauge", "Requests that wait for others to be done.");
+        sample(&mut out, "gantry_requests_waiting", "", app.overload.waiting());
+        family(&mut out, "gantry_requests_turned_away_total", "counter", "Requests that were told to come back later.");
+        sample(&mut out, "gantry_requests_turned_away_total", "", app.overload.turned_away());
         write_objects(&mut out, cluster);
         write_path(&mut out, cluster.metrics(), self.lagged.load(Ordering::Relaxed));
         store::write(&mut out, cluster);

@@ -50,7 +50,7 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
         ["metrics"] => {
             let added = app.extension.get().map(|extension| extension.metrics()).unwrap_or_default();
-            Some(respond::text(200, app.metrics.text(&app.cluster, &app.version) + &added))
+            Some(respond::text(200, app.metrics.text(app) + &added))
         }
         [".well-known", "openid-configuration"] => Some(issuer(app)),
         ["openid", "v1", "jwks"] => {

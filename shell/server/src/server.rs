@@ -22,6 +22,7 @@ use crate::extension::Extension;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
+use crate::overload::Overload;
 use crate::service::serve;
 use crate::tls::{Tls, TlsError, configure};
 use crate::tunnel::Tunnels;
@@ -96,6 +97,7 @@ impl Server {
             keys,
             tunnels: Arc::default(),
             metrics: Arc::new(Metrics::new()),
+            overload: Overload::new(),
             frames: Arc::new(SharedFrames::default()),
             discovery: Discovery::new(),
             openapi: OpenApi::new(&config.version),

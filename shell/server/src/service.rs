@@ -20,6 +20,7 @@ use crate::app::{App, Call};
 use crate::authn::{self, Peer};
 use crate::failpoints::failpoint;
 use crate::limits::REQUEST;
+use crate::overload::Level;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::route::Asked;
@@ -70,6 +71,9 @@ async fn handle(
 ) -> Result<Answer, Refusal> {
     let headers = request.headers();
     let now = Timestamp::now().as_second();
+    let level = Level::of(peer.user(now).as_ref(), &asked);
+    // Held until the answer begins: a watch and a long list need no seat for as long as they are read.
+    let _seat = app.overload.enter(level, app.cluster.next_seed()).await?;
     let proof = authn::prove(&app.keys, peer, headers, &asked.path, now)?;
     let user = {
         let view = app.cluster.view();
