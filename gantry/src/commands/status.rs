@@ -2,6 +2,8 @@
 
 use anyhow::{Context, Result};
 use gantry_client::Client;
+use gantry_kinds::presence;
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::cli::DataDir;
@@ -31,8 +33,8 @@ pub async fn status(flags: DataDir) -> Result<u8> {
             return Ok(1);
         }
     }
+    let mut well = servers(&client).await?;
     let nodes = client.list("/api/v1/nodes", "").await?;
-    let mut well = true;
     for node in nodes["items"].as_array().into_iter().flatten() {
         let (ready, message) = readiness(node);
         well &= ready;
@@ -44,6 +46,31 @@ pub async fn status(flags: DataDir) -> Result<u8> {
     let running = pods.iter().filter(|p| p["status"]["phase"] == "Running").count();
     say!("pods      {running} of {} running", pods.len());
     Ok(u8::from(!well))
+}
+
+/// Prints the servers that share the store, where several may; false when one of them is silent.
+async fn servers(client: &Client) -> Result<bool> {
+    let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", presence::NAMESPACE);
+    let query = format!("labelSelector={}%3D{}", presence::LABEL.replace('/', "%2F"), presence::LABEL_VALUE);
+    let leases = client.list(&path, &query).await?;
+    let mut well = true;
+    for lease in leases["items"].as_array().into_iter().flatten() {
+        let (meta, now) = (&lease["metadata"], Timestamp::now());
+        let renewed: Option<Timestamp> = lease["spec"]["renewTime"].as_str().and_then(|time| time.parse().ok());
+        let silent = renewed.map_or(0, |renewed| now.duration_since(renewed).as_secs());
+        let state = if silent > i64::from(presence::DURATION_SECONDS) {
+            well = false;
+            format!("silent for {silent} s")
+        } else if let Some(epoch) = meta["annotations"][presence::LEADER_EPOCH].as_str() {
+            format!("leads since revision {epoch}")
+        } else {
+            "stands by".to_owned()
+        };
+        let host = meta["labels"]["kubernetes.io/hostname"].as_str().unwrap_or("?");
+        let address = meta["annotations"][presence::ADDRESS].as_str().unwrap_or("?");
+        say!("server    {host} at {address}: {state}");
+    }
+    Ok(well)
 }
 
 fn server(paths: &Paths) -> String {
