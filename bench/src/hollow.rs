@@ -169,7 +169,10 @@ async fn renew(client: Client, name: String, fleet: Arc<Fleet>) {
         let path = format!("{LEASES}/{name}");
         let spec = json!({"spec": lease(&name)});
         let renewal = tokio::time::timeout(RENEW, client.patch(&path, PatchKind::Merge, &spec)).await;
-        let wait = if matches!(renewal, Ok(Ok(_))) {
+        let wait = if let Ok(Err(error)) = &renewal {
+            fleet.failures.fetch_add(1, Ordering::Relaxed);
+            backoff.after(error)
+        } else if renewal.is_ok() {
             let restarted = fleet.restarted.load(Ordering::Relaxed);
             if restarted > 0 && !told {
                 told = true;

@@ -127,7 +127,7 @@ async fn write_one(client: &Client, node: &str, entry: &Entry, before: Option<(S
             error if error.is_not_found() && counted.is_some() => counted = None,
             // An attempt before this one has written it.
             error if error.is_conflict() && tries > 0 => return Written::Anew(name),
-            ClientError::Connect { .. } => backoff.pause().await,
+            error @ ClientError::Connect { .. } => tokio::time::sleep(backoff.after(&error)).await,
             error if error.is_transient() && tries < EVENT_TRIES => {
                 tries += 1;
                 backoff.pause().await;

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
+use crate::ClientError;
 use crate::limits::{BACKOFF_FIRST, BACKOFF_LAST};
 
 /// A random part of a duration, evenly between none of it and all of it.
@@ -47,6 +48,15 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let half = grown(BACKOFF_FIRST, self.last, self.failures) / 2;
         half + part_of(half)
+    }
+
+    /// The pause after a failure. Where no server was reached it is a short one: then the pauses of the servers grow,
+    /// for all requests together.
+    pub fn after(&mut self, error: &ClientError) -> Duration {
+        if matches!(error, ClientError::Connect { .. }) {
+            self.reset();
+        }
+        self.next_pause()
     }
 
     /// Pauses.

@@ -81,7 +81,7 @@ impl Follower {
                 Ok(None) => return,
                 Err(error) => {
                     tracing::debug!(path = self.path, %error, "cannot list");
-                    self.rest(&error, &mut backoff).await;
+                    tokio::time::sleep(backoff.after(&error)).await;
                     continue;
                 }
             };
@@ -128,19 +128,10 @@ impl Follower {
                 Err(error) if error.code() == 410 => return false,
                 Err(error) => {
                     tracing::debug!(path = self.path, %error, "a watch ended early");
-                    self.rest(&error, backoff).await;
+                    tokio::time::sleep(backoff.after(&error)).await;
                 }
             }
         }
-    }
-
-    /// Pauses after a failure. Where no server can be reached it is the servers' pauses that grow, for all watches
-    /// together.
-    async fn rest(&self, error: &ClientError, backoff: &mut Backoff) {
-        if matches!(error, ClientError::Connect { .. }) {
-            backoff.reset();
-        }
-        backoff.pause().await;
     }
 
     async fn watch_once(&self, revision: &mut String) -> Result<End, ClientError> {

@@ -34,7 +34,7 @@ pub(super) async fn renew(
             }
             Ok(Err(error)) => {
                 tracing::debug!(%error, "the lease is not renewed");
-                backoff.next_pause()
+                backoff.after(&error)
             }
             Err(_) => backoff.next_pause(),
         };

@@ -65,9 +65,9 @@ pub(crate) async fn register(config: &Config, machine: &Machine) -> Value {
                     tracing::error!(%error, "the node is not registered yet");
                     said = why;
                 }
+                tokio::time::sleep(backoff.after(&error)).await;
             }
         }
-        backoff.pause().await;
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_client::{Client, PatchKind};
+use gantry_client::{Backoff, Client, ClientError, PatchKind};
 use gantry_node::pod;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::Mutex;
@@ -38,7 +38,7 @@ struct Held {
 enum Written {
     Yes,
     Never,
-    NotYet,
+    NotYet(ClientError),
 }
 
 impl Report {
@@ -59,14 +59,7 @@ impl Report {
 
     /// The API has sent the pod. True if others have written its status since we did: then ours is due again.
     pub(super) fn heard(&self, pod: &Pod) -> bool {
-        let (status, revision) = (value(pod::reported(pod)), revision(pod));
-        let mut held = self.writer.held.lock();
-        let newer = revision > held.revision;
-        let changed = newer && held.status != status;
-        if newer {
-            *held = Held { status, revision };
-        }
-        changed
+        self.writer.held.lock().hear(value(pod::reported(pod)), revision(pod))
     }
 
     /// Writes what is not yet written, then asks the API to remove the pod's object.
@@ -80,15 +73,15 @@ impl Report {
             "apiVersion": "v1", "kind": "DeleteOptions",
             "gracePeriodSeconds": 0, "preconditions": {"uid": self.writer.uid},
         });
-        let mut wait = API_RETRY.0;
+        let mut backoff = Backoff::new(API_RETRY.1);
         while let Err(error) = self.writer.client.delete(&self.writer.path, Some(&body)).await {
             let over = error.is_not_found() || error.is_conflict();
-            if over && !matches!(self.writer.after_conflict().await, Written::NotYet) {
+            let pause = backoff.after(&error);
+            tracing::debug!(%error, "a pod's object cannot be removed yet");
+            if over && !matches!(self.writer.after_conflict(error).await, Written::NotYet(_)) {
                 return;
             }
-            tracing::debug!(%error, "a pod's object cannot be removed yet");
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(API_RETRY.1);
+            tokio::time::sleep(pause).await;
         }
     }
 }
@@ -102,26 +95,24 @@ impl Drop for Report {
 impl Writer {
     async fn follow(self, mut changes: watch::Receiver<Option<Value>>) {
         while changes.changed().await.is_ok() {
-            let mut wait = API_RETRY.0;
+            let mut backoff = Backoff::new(API_RETRY.1);
             loop {
                 let newest = changes.borrow_and_update().clone();
                 let Some(status) = newest else { break };
                 match self.write(&status).await {
                     Written::Yes => break,
                     Written::Never => return,
-                    Written::NotYet => tokio::time::sleep(wait).await,
+                    Written::NotYet(error) => tokio::time::sleep(backoff.after(&error)).await,
                 }
-                wait = (wait * 2).min(API_RETRY.1);
             }
         }
     }
 
     /// Writes this status, however long it takes.
     async fn persist(&self, status: &Value) {
-        let mut wait = API_RETRY.0;
-        while matches!(self.write(status).await, Written::NotYet) {
-            tokio::time::sleep(wait).await;
-            wait = (wait * 2).min(API_RETRY.1);
+        let mut backoff = Backoff::new(API_RETRY.1);
+        while let Written::NotYet(error) = self.write(status).await {
+            tokio::time::sleep(backoff.after(&error)).await;
         }
     }
 
@@ -131,30 +122,50 @@ impl Writer {
         match self.client.patch(&format!("{}/status", self.path), PatchKind::Merge, &patch).await {
             Ok(answer) => {
                 let told = answer["metadata"]["resourceVersion"].as_str().and_then(|text| text.parse().ok());
-                let mut held = self.held.lock();
-                // What was heard meanwhile may be newer than what was written.
-                if told.is_none_or(|told: u64| told >= held.revision) {
-                    *held = Held { status: status.clone(), revision: told.unwrap_or(held.revision) };
-                }
+                self.held.lock().wrote(status, told);
                 Written::Yes
             }
             Err(error) if error.is_not_found() => Written::Never,
-            Err(error) if error.is_conflict() => self.after_conflict().await,
+            Err(error) if error.is_conflict() => self.after_conflict(error).await,
             Err(error) => {
                 tracing::debug!(%error, path = self.path, "a pod's status is not written yet");
-                Written::NotYet
+                Written::NotYet(error)
             }
         }
     }
 
-    /// A conflict is another pod of the same name, about which there is nothing to say, or a race, after which there
-    /// is.
-    async fn after_conflict(&self) -> Written {
-        match self.client.get(&self.path).await {
-            Ok(pod) if pod["metadata"]["uid"] == self.uid.as_str() => Written::NotYet,
-            Ok(_) => Written::Never,
-            Err(error) if error.is_not_found() => Written::Never,
-            Err(_) => Written::NotYet,
+    async fn after_conflict(&self, conflict: ClientError) -> Written {
+        fate(&self.uid, self.client.get(&self.path).await, conflict)
+    }
+}
+
+/// What a conflict means: another pod of the same name, about which there is nothing to say, or a race, after which
+/// there is.
+fn fate(uid: &str, found: Result<Value, ClientError>, conflict: ClientError) -> Written {
+    match found {
+        Ok(pod) if pod["metadata"]["uid"] == uid => Written::NotYet(conflict),
+        Ok(_) => Written::Never,
+        Err(error) if error.is_not_found() => Written::Never,
+        Err(error) => Written::NotYet(error),
+    }
+}
+
+impl Held {
+    /// The API has told a status; true if it is new and somebody else's.
+    fn hear(&mut self, status: Value, revision: u64) -> bool {
+        if revision <= self.revision {
+            return false;
+        }
+        let changed = self.status != status;
+        *self = Held { status, revision };
+        changed
+    }
+
+    /// The API has taken a status, and the pod has that revision now. What was heard meanwhile may be newer.
+    fn wrote(&mut self, status: &Value, revision: Option<u64>) {
+        let revision = revision.unwrap_or(self.revision);
+        if revision >= self.revision {
+            *self = Held { status: status.clone(), revision };
         }
     }
 }
@@ -190,5 +201,32 @@ mod tests {
         check(json!({"a": 1}), json!({"a": 1}), None);
         check(json!({"a": 1, "b": [1]}), json!({"b": [2], "c": 3}), Some(json!({"a": null, "b": [2], "c": 3})));
         check(Value::Null, json!({"a": 1}), Some(json!({"a": 1})));
+    }
+
+    #[test]
+    fn f08_a_status_that_others_have_written_is_told_again() {
+        let (ours, theirs) = (json!({"phase": "Running"}), json!({"phase": "Unknown"}));
+        let mut held = Held { status: json!({}), revision: 3 };
+        held.wrote(&ours, Some(5));
+        assert!(!held.hear(json!({}), 4), "it is older than what was written");
+        assert!(!held.hear(ours.clone(), 5), "it is what was written");
+        assert!(!held.hear(ours.clone(), 6), "somebody changed something else");
+        assert!(held.hear(theirs.clone(), 7));
+        assert!(difference(&held.status, &ours).is_some());
+        held.wrote(&ours, Some(6));
+        assert_eq!((held.status, held.revision), (theirs, 7), "the answer was late");
+    }
+
+    #[test]
+    fn only_the_end_of_the_pod_ends_its_reports() {
+        let refused = |code: u16| {
+            let refused = gantry_client::Refused { code, status: Value::Null };
+            ClientError::Refused(Box::new(refused))
+        };
+        let goes_on = |found| matches!(fate("u", found, refused(409)), Written::NotYet(_));
+        assert!(goes_on(Ok(json!({"metadata": {"uid": "u"}}))), "it was a race");
+        assert!(goes_on(Err(refused(503))), "nobody knows");
+        assert!(!goes_on(Ok(json!({"metadata": {"uid": "v"}}))), "it is another pod");
+        assert!(!goes_on(Err(refused(404))));
     }
 }

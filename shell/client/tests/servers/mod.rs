@@ -65,7 +65,7 @@ async fn learned_servers_take_over_and_given_ones_stay() {
     assert_eq!(answering(&client).await, "b");
     assert_eq!(answering(&client.at(&b.address).unwrap()).await, "b");
     assert!(client.at(&a.address).is_none());
-    client.learn_servers(&[a.address.clone()]);
+    client.learn_servers(std::slice::from_ref(&a.address));
     assert_eq!(answering(&client).await, "a", "what lives no more is left");
 }
 
