@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use gantry_kinds::KindRef;
 
-use crate::index::Indexes;
+use crate::index::{Indexes, indexed};
 use crate::object::{Object, ObjectKey};
 
 /// One change of one object, as the feed carries it. `after` is `None` when the object is gone.
@@ -124,15 +124,21 @@ impl View {
         self.at(self.indexes.uid(uid)?)
     }
 
-    /// Objects of a kind by one of its selectable fields, such as pods by `spec.nodeName`; empty where the kind
-    /// has no such field.
+    /// Whether objects of a kind are found by this selectable field without looking at all of them.
+    pub fn is_indexed(&self, kind: KindRef, path: &str) -> bool {
+        indexed(kind, path).is_some()
+    }
+
+    /// Objects of a kind by one of its selectable fields that are indexed, such as pods by `spec.nodeName`; empty
+    /// for any other field.
     pub fn by_field<'a>(
         &'a self,
         kind: KindRef,
         path: &str,
         value: &'a str,
     ) -> impl Iterator<Item = &'a Arc<Object>> + use<'a> {
-        let at = kind.selectable.iter().position(|(name, _)| *name == path);
+        let at = indexed(kind, path);
+        debug_assert!(at.is_some(), "{path} is not indexed");
         at.into_iter().flat_map(move |at| self.indexes.field(kind.schema, at, value)).filter_map(|key| self.at(key))
     }
 

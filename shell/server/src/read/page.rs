@@ -28,7 +28,7 @@ pub(crate) fn select(view: &View, kind: KindRef, namespace: Option<&str>, select
     if let (Some(name), Some(namespace)) = (selection.fields.exact("metadata.name"), namespace) {
         return view.get(kind, namespace, name).into_iter().filter(fits).cloned().collect();
     }
-    for (path, _) in kind.selectable {
+    for (path, _) in kind.selectable.iter().filter(|(path, _)| view.is_indexed(kind, path)) {
         if let Some(value) = selection.fields.exact(path) {
             return view.by_field(kind, path, value).filter(fits).cloned().collect();
         }
