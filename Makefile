@@ -3,7 +3,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 GANTRY = $(CARGO_TARGET_DIR)/release/gantry
 
-.PHONY: demo demo-down demo-image build test unit lint e2e bench setup clean
+.PHONY: demo demo-down demo-image build test unit lint e2e sim kill-loop bench setup setup-test clean
 
 demo: build demo-image ## a cluster with a real Deployment on this machine
 	scripts/demo $(GANTRY)
@@ -21,7 +21,10 @@ build: setup ## the release binary
 setup:
 	scripts/setup
 
-test: setup lint unit e2e ## all tests
+setup-test: ## what the tests need beyond that: a real etcd
+	scripts/setup etcd-server etcd-client
+
+test: setup-test lint unit e2e ## all tests
 
 lint:
 	cargo fmt --all --check
@@ -29,14 +32,26 @@ lint:
 
 # Property tests draw the same cases in every run; another PROPTEST_RNG_SEED draws others.
 unit: export PROPTEST_RNG_SEED ?= 1
-unit:
+unit: setup-test
 	cargo test --locked --workspace --exclude gantry-testkit
 
-e2e: build ## the real binary with real containers; needs root
+e2e: build setup-test ## the real binary with real containers; needs root
 	cargo test --locked -p gantry-testkit -- --nocapture --test-threads=1
 
+# make sim SEED=7 reproduces one seed with all that happens in it; make sim SEEDS=0..10000 runs many.
+SEEDS ?= 0..1000
+sim: ## whole clusters with faults, simulated from seeds
+	cargo run --release --locked -p gantry-sim -- $(if $(SEED),--seed $(SEED) --trace,--seeds $(SEEDS))
+
+# make kill-loop KILLS=1000 kills the server at its points of writing, over all of them in turn.
+KILLS ?= 1000
+kill-loop: ## kill -9 at every point of writing, and the history checked
+	GANTRY_KILLS=$(KILLS) cargo test --locked -p gantry-testkit --test failpoints -- --nocapture
+
+# make bench ROW=recovery runs one row; --help of gantry-bench names them.
+ROW ?= start
 bench: build demo-image ## measurements; never timed tests
-	cargo run --release --locked -p gantry-bench -- --gantry $(GANTRY)
+	cargo run --release --locked -p gantry-bench -- --gantry $(GANTRY) $(ROW)
 
 clean:
 	cargo clean
