@@ -88,6 +88,8 @@ pub(crate) struct Sources {
     client: Client,
     checkpoint: Checkpoint,
     paths: Paths,
+    /// Held by who adds a token to a file.
+    writing: Arc<Mutex<()>>,
     followed: Mutex<BTreeMap<Key, Weak<Followed>>>,
     services: watch::Receiver<Option<Arc<Services>>>,
 }
@@ -102,7 +104,8 @@ impl Sources {
     ) -> Self {
         let (sender, services) = watch::channel(None);
         tokio::spawn(follow_services(all_services, sender));
-        Sources { client, checkpoint, paths, followed: Mutex::default(), services }
+        let (writing, followed) = Default::default();
+        Sources { client, checkpoint, paths, writing, followed, services }
     }
 
     /// Forgets on disk what none of these pods and none that runs refers to.
@@ -171,7 +174,14 @@ impl Sources {
         let key = format!("{}/{}", request.volume, request.path);
         match self.fresh_token(pod, request).await {
             Ok((token, renew_at)) => {
-                remember_token(&file, key, &token);
+                // Nobody waits for the disk: at worst the token before it is what a time without servers begins with.
+                let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+                made.map_err(AgentError::at("create", &file))?;
+                let (writing, new) = (self.writing.clone(), token.clone());
+                tokio::task::spawn_blocking(move || {
+                    let _turn = writing.lock();
+                    remember_token(&file, key, &new);
+                });
                 Ok((token, renew_at))
             }
             Err(AgentError::Api(error)) if error.is_transient() => {
@@ -210,9 +220,10 @@ fn remembered_tokens(file: &Path) -> BTreeMap<String, String> {
 fn remember_token(file: &Path, key: String, token: &str) {
     let mut tokens = remembered_tokens(file);
     tokens.insert(key, token.to_owned());
-    let made = file.parent().map_or(Ok(()), std::fs::create_dir_all);
-    let written = made.map_err(AgentError::at("create", file));
-    if let Err(error) = written.and_then(|()| write_private(file, json!(tokens).to_string().as_bytes())) {
+    // A pod whose folder is gone has ended meanwhile.
+    if file.parent().is_some_and(Path::exists)
+        && let Err(error) = write_private(file, json!(tokens).to_string().as_bytes())
+    {
         tracing::warn!(%error, "a token is not kept for a time without servers");
     }
 }
