@@ -9,8 +9,8 @@ use gantry_testkit::EtcdCluster;
 
 use crate::limits::{COMPACT_RECORDS, LIVE_COMMITS, TXN_BYTES};
 use crate::{
-    Batch, Commit, EmbeddedStore, EtcdConfig, EtcdStore, FaultyDisk, MemoryStore, SimulatedStore, Sizes, Store, StoreError,
-    Txn, Watch,
+    Batch, Commit, EmbeddedStore, EtcdConfig, EtcdStore, FaultyDisk, MemoryStore, SimulatedStore, Sizes, Store,
+    StoreError, Txn, Watch,
 };
 
 fn put(key: &str, expected: u64, value: &str) -> Txn {

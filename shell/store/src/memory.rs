@@ -97,12 +97,7 @@ impl Store for MemoryStore {
     fn stats(&self) -> Stats {
         let state = self.shared.state.lock();
         let live = state.data.iter().map(|(key, (_, value))| (key.len() + value.len()) as u64);
-        Stats {
-            live_bytes: live.sum(),
-            keys: state.data.len() as u64,
-            commits: state.revision,
-            ..Stats::default()
-        }
+        Stats { live_bytes: live.sum(), keys: state.data.len() as u64, commits: state.revision, ..Stats::default() }
     }
 
     fn compacted(&self) -> u64 {

@@ -8,9 +8,17 @@ use proptest::prelude::*;
 #[derive(Clone, Debug)]
 enum Step {
     /// Writes keys, comparing the first one with what it is, or with something else.
-    Commit { writes: Vec<(u8, Option<u16>)>, right: bool, durable: bool },
-    Compact { back: u64 },
-    Range { prefix: u8 },
+    Commit {
+        writes: Vec<(u8, Option<u16>)>,
+        right: bool,
+        durable: bool,
+    },
+    Compact {
+        back: u64,
+    },
+    Range {
+        prefix: u8,
+    },
     Reopen,
     Clean,
 }

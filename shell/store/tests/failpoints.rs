@@ -39,6 +39,7 @@ async fn fill_and_empty(disk: &FaultyDisk, store: &SimulatedStore) {
     for n in 0..n {
         let writes = vec![(Bytes::from(format!("/full{n}")), None)];
         store.commit(Txn { writes, durable: true, ..Txn::default() }).await.unwrap();
+        store.compact(store.revision()).await.unwrap();
     }
 }
 
@@ -51,7 +52,10 @@ async fn every_point_is_passed() {
     let passed = Arc::new(Mutex::new(BTreeSet::new()));
     for point in FAILPOINTS {
         let passed = passed.clone();
-        fail::cfg_callback(*point, move || drop(passed.lock().unwrap().insert(*point))).unwrap();
+        let note = move || {
+            passed.lock().unwrap().insert(*point);
+        };
+        fail::cfg_callback(*point, note).unwrap();
     }
     let directory = tempfile::tempdir().unwrap();
     let store = EmbeddedStore::open_sized(directory.path(), SIZES).unwrap();

@@ -65,8 +65,7 @@ impl Disk for SystemDisk {
     }
 
     fn create(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path.join(name))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(self.path.join(name))?;
         Ok(Arc::new(SystemFile { file }))
     }
 

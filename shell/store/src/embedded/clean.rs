@@ -214,7 +214,8 @@ impl Kept {
     /// Whether this is still what its key's newest record says.
     fn is_current(&self, state: &State) -> bool {
         if self.value.is_some() {
-            let here = |slot: &super::index::Slot| (slot.segment, slot.offset) == (self.place.segment, self.place.offset);
+            let here =
+                |slot: &super::index::Slot| (slot.segment, slot.offset) == (self.place.segment, self.place.offset);
             return state.index.get(&self.key).is_some_and(here);
         }
         state.removed.get(&self.key).is_some_and(|removed| removed.place == self.place)

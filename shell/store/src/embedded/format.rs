@@ -36,9 +36,8 @@ pub(super) fn check(disk: &dyn Disk) -> Result<Found, StoreError> {
         return if found == OURS { Ok(Found::Ours) } else { refuse(found.trim_end().to_owned()) };
     }
     let begun = names.iter().any(|name| name == NEW);
-    let known = |name: &str| {
-        name == LOCK_FILE || begun && (name == NEW || name == pool::NEW || pool::id(name).is_some())
-    };
+    let known =
+        |name: &str| name == LOCK_FILE || begun && (name == NEW || name == pool::NEW || pool::id(name).is_some());
     match names.iter().find(|name| !known(name)) {
         Some(name) => refuse(format!("no format file, but {name}")),
         None => Ok(Found::New),

@@ -326,9 +326,8 @@ mod tests {
     #[test]
     fn no_bit_may_turn_and_no_record_may_move() {
         let builder = sample();
-        let good = |bytes: &[u8], place| {
-            Header::decode(bytes, place).is_some_and(|header| payload(&header, bytes).is_some())
-        };
+        let good =
+            |bytes: &[u8], place| Header::decode(bytes, place).is_some_and(|header| payload(&header, bytes).is_some());
         assert!(good(builder.bytes(), at(64)));
         assert!(!good(builder.bytes(), at(72)));
         assert!(!good(builder.bytes(), Position { segment: 8, offset: 64 }));

@@ -24,12 +24,7 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) fn new(
-        disk: Arc<dyn Disk>,
-        revision: u64,
-        index: Index,
-        files: BTreeMap<u32, Arc<Segment>>,
-    ) -> Self {
+    pub(super) fn new(disk: Arc<dyn Disk>, revision: u64, index: Index, files: BTreeMap<u32, Arc<Segment>>) -> Self {
         Snapshot { disk, revision, index, files, last: None }
     }
 

@@ -84,10 +84,22 @@ fn f3_full_disks_and_power_losses_lose_nothing() {
         for _ in 0..120 {
             let disk = world.store.disk().clone();
             let result = match world.numbers.below(30) {
-                0 => Ok(world.crash()),
-                1 => Ok(world.kill()),
-                2 => Ok(disk.set_capacity(disk.used() + world.numbers.below(3) * 2048)),
-                3 => Ok(disk.set_capacity(u64::MAX)),
+                0 => {
+                    world.crash();
+                    Ok(())
+                }
+                1 => {
+                    world.kill();
+                    Ok(())
+                }
+                2 => {
+                    disk.set_capacity(disk.used() + world.numbers.below(3) * 2048);
+                    Ok(())
+                }
+                3 => {
+                    disk.set_capacity(u64::MAX);
+                    Ok(())
+                }
                 4..7 => world.compact(),
                 7 => world.store.clean().map(drop),
                 8 => world.flush(),

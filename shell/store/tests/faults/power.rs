@@ -11,9 +11,18 @@ fn live(seed: u64, steps: u64) -> u64 {
     let mut world = World::new(seed, SMALL);
     for _ in 0..steps {
         let result = match world.numbers.below(40) {
-            0 => Ok(world.crash()),
-            1 => Ok(world.kill()),
-            2 => Ok(world.close()),
+            0 => {
+                world.crash();
+                Ok(())
+            }
+            1 => {
+                world.kill();
+                Ok(())
+            }
+            2 => {
+                world.close();
+                Ok(())
+            }
             3 => {
                 let disk = world.store.disk().clone();
                 disk.cut_power_after(world.numbers.below(20));
@@ -37,7 +46,11 @@ fn live(seed: u64, steps: u64) -> u64 {
                 | StoreError::Unavailable { .. }
                 | StoreError::Io { .. },
             ) => {
-                if world.numbers.one_in(3) && !world.is_off() { world.kill() } else { world.crash() }
+                if world.numbers.one_in(3) && !world.is_off() {
+                    world.kill()
+                } else {
+                    world.crash()
+                }
             }
             Err(error) => panic!("seed {seed}: {error}"),
         }

@@ -22,7 +22,10 @@ async fn settled(disk: &FaultyDisk) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     // The last one is there; its name is synced before it counts.
-    while disk.operations() != { tokio::time::sleep(Duration::from_millis(20)).await; disk.operations() } {}
+    while disk.operations() != {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        disk.operations()
+    } {}
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
