@@ -43,7 +43,9 @@ impl Reached {
         let ready = std::mem::replace(&mut state.waiting, later);
         drop(state);
         // Whoever gave up meanwhile needs no word.
-        ready.into_values().for_each(|waiter| drop(waiter.send(())));
+        for waiter in ready.into_values() {
+            let _ = waiter.send(());
+        }
     }
 
     /// Returns once the view shows everything up to `revision`.
