@@ -2,13 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::alone::failpoints_binary;
 use crate::machine::{Machine, Output};
 use crate::wait_for;
 
@@ -27,15 +28,40 @@ impl Gantry {
         gantry
     }
 
-    /// Starts it, again if need be, and waits until it is ready.
-    pub fn start(&mut self) {
+    /// One with failpoints, which was never started.
+    pub fn with_failpoints() -> Self {
+        Gantry { machine: Machine::new(), binary: failpoints_binary().to_owned(), process: None }
+    }
+
+    /// Starts the process with these failpoints armed, and waits for nothing.
+    pub fn spawn(&mut self, failpoints: &str) {
         let log = File::create(self.log()).expect("the log");
         let mut command = self.machine.command(&self.binary);
         command
             .args(["up", "--no-merge-kubeconfig", "--node-name", "node1", "--data-dir"])
             .arg(self.machine.data_dir());
+        command.env("GANTRY_FAILPOINTS", failpoints);
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         self.process = Some(command.spawn().expect("starting gantry"));
+    }
+
+    /// How the process ended, if it has.
+    pub fn has_ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.process.as_mut()?.try_wait().expect("the process's state");
+        if ended.is_some() {
+            self.process = None;
+        }
+        ended
+    }
+
+    /// Whether there is a process.
+    pub fn is_running(&self) -> bool {
+        self.process.is_some()
+    }
+
+    /// Starts it, again if need be, and waits until it is ready.
+    pub fn start(&mut self) {
+        self.spawn("");
         wait_for("gantry is ready", Duration::from_secs(60), || {
             let text = std::fs::read_to_string(self.log()).unwrap_or_default();
             if let Some(Ok(Some(status))) = self.process.as_mut().map(Child::try_wait) {

@@ -16,6 +16,7 @@ mod negotiate;
 mod openapi;
 mod overload;
 mod paths;
+mod patience;
 mod pods;
 mod query;
 mod read;

@@ -18,8 +18,10 @@ pub const HANDSHAKE: Duration = Duration::from_secs(10);
 pub const HEADER_WAIT: Duration = Duration::from_secs(60);
 /// How long a request may take until its answer begins.
 pub const REQUEST: Duration = Duration::from_secs(60);
+/// How long the client of a watch may take none of what is sent to him.
+pub const UNREAD: Duration = Duration::from_secs(20);
 /// How often an idle HTTP/2 connection is asked whether it still lives.
-pub const PING_INTERVAL: Duration = Duration::from_secs(30);
+pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// How long it may take to answer.
 pub const PING_WAIT: Duration = Duration::from_secs(15);
 /// How long requests may go on after a shutdown began.

@@ -7,6 +7,7 @@ use http::Request;
 use hyper::body::Incoming;
 
 use crate::app::{App, Call};
+use crate::patience::Watches;
 use crate::respond::Answer;
 use crate::route::{Endpoint, method_not_allowed};
 use crate::{Refusal, pods, read, tokens, watch, write};
@@ -25,7 +26,10 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
         ("get" | "create", "portforward") => pods::port_forward(app, call, endpoint.kind, request).await,
         ("get", _) => read::get(app, call, endpoint).await,
         ("list", "") => read::list(app, call, endpoint.kind).await,
-        ("watch", "") => watch::watch(app, call, endpoint.kind).await,
+        ("watch", "") => {
+            let watches = request.extensions().get::<Watches>().cloned().unwrap_or_default();
+            watch::watch(app, call, endpoint.kind, watches.open()).await
+        }
         ("create", "token") => tokens::request(app, call, endpoint, request).await,
         ("create", _) if is_token_review(endpoint) => tokens::review(app, call, endpoint, request).await,
         ("deletecollection", "") => write::delete_collection(app, call, endpoint.kind, request).await,

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use gantry_cluster::Cluster;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -23,6 +25,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::overload::Overload;
+use crate::patience::{Patient, Watches};
 use crate::service::serve;
 use crate::tls::{Tls, TlsError, configure};
 use crate::tunnel::Tunnels;
@@ -203,6 +206,8 @@ async fn connection(
 ) {
     // Small answers must not wait for more.
     let _ = stream.set_nodelay(true);
+    let watches = Watches::default();
+    let stream = Patient::new(stream, watches.clone());
     let tls = match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
@@ -210,7 +215,8 @@ async fn connection(
     };
     let peer = Arc::new(Peer::read(tls.get_ref().1.peer_certificates(), verifier));
     let stop = app.stop.clone();
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(watches.clone());
         let (app, peer) = (app.clone(), peer.clone());
         async move { Ok::<_, Infallible>(serve(app, peer, request).await) }
     });

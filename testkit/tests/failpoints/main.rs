@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clients::{Dice, Watcher, churn, write};
-use gantry_testkit::{Alone, Start, failpoints, hollow_node, was_killed};
+use gantry_testkit::{Alone, SmallDisk, Start, failpoints, hollow_node, may_mount, was_killed};
 use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -21,6 +21,8 @@ use world::World;
 const WRITERS: u64 = 4;
 /// How long a life goes on at the most when its failpoint is not met.
 const LIFE: Duration = Duration::from_secs(2);
+/// How long a disk that is filled again and again is full, and then is not.
+const TOGGLE: Duration = Duration::from_millis(250);
 /// Kills on one data directory.
 const KILLS_PER_DIRECTORY: usize = 25;
 /// Highest visit at which the process is killed.
@@ -36,6 +38,8 @@ struct Loop {
     runtime: Runtime,
     dice: Dice,
     server: Alone,
+    /// Where the data lies, when the disk is filled and emptied all the time.
+    disk: Option<SmallDisk>,
     world: Arc<World>,
     watchers: Vec<Watcher>,
     kills_here: usize,
@@ -52,6 +56,7 @@ impl Loop {
             runtime: Runtime::new().expect("a runtime"),
             dice: Dice::new(seed),
             server: Alone::new(),
+            disk: None,
             world: Arc::new(World::new()),
             watchers: watchers(),
             kills_here: 0,
@@ -83,6 +88,7 @@ impl Loop {
 
     /// One life of the server; true when it ended at `point`.
     fn life(&mut self, point: &str, visit: usize) -> bool {
+        self.disk.iter().for_each(SmallDisk::release);
         let start = self.server.try_start(&format!("{SETTINGS};{point}=kill@{visit}"));
         let by_itself = start != Start::Ready || !self.read_back() || self.work(point);
         let status = self.server.wait_for_end();
@@ -118,11 +124,21 @@ impl Loop {
         }
         let node_api = api.clone();
         let node = handle.spawn(hollow_node("node1", move || Some(node_api.clone())));
-        let mut told_to_end = false;
+        let (mut told_to_end, mut toggles) = (false, 0);
         while self.server.has_ended().is_none() && began.elapsed() < LIFE {
             if point.contains("close") && !told_to_end && began.elapsed() > LIFE / 10 {
                 self.server.signal(Signal::SIGTERM);
                 told_to_end = true;
+            }
+            if let Some(disk) = &self.disk
+                && began.elapsed() > TOGGLE * toggles
+            {
+                if toggles % 2 == 1 {
+                    disk.fill()
+                } else {
+                    disk.release()
+                }
+                toggles += 1;
             }
             std::thread::sleep(Duration::from_millis(2));
         }
@@ -146,6 +162,7 @@ impl Loop {
 
     /// Verifies what the last kill left.
     fn finish(&mut self) {
+        self.disk.iter().for_each(SmallDisk::release);
         self.server.start("");
         assert!(self.read_back(), "the server ended:\n{}", self.server.log());
         self.server.kill();
@@ -187,6 +204,23 @@ fn needs_a_fresh_directory(point: &str) -> bool {
 fn points() -> Vec<String> {
     let of_the_server = |point: &String| !point.starts_with("agent::") && !point.starts_with("store::sync_");
     failpoints().into_iter().filter(of_the_server).collect()
+}
+
+/// The points where the store lives on what it has kept in reserve.
+#[test]
+fn f1_a_server_killed_on_a_full_disk_loses_nothing() {
+    if !may_mount() {
+        eprintln!("SKIPPED: mounting a small disk needs root");
+        return;
+    }
+    let disk = SmallDisk::new(16 << 20);
+    let mut killer = Loop::new(3);
+    killer.server = Alone::in_folder(&disk.path().join("data"));
+    killer.disk = Some(disk);
+    let points: Vec<_> = failpoints().into_iter().filter(|point| point.starts_with("store::reserve_")).collect();
+    points.iter().for_each(|point| killer.kill_at(point));
+    killer.finish();
+    println!("{:?}; checked {:?} calls and events", killer.kills, killer.checked);
 }
 
 /// Each point is met once; `GANTRY_KILLS=1000` goes on over all points until there were that many.

@@ -23,6 +23,7 @@ use crate::Refusal;
 use crate::app::{App, Call};
 use crate::limits::WATCH_LIFE;
 use crate::negotiate::{Offer, accept};
+use crate::patience::OpenWatch;
 use crate::read::options::{ListOptions, parse_revision, too_large};
 use crate::read::page::select;
 use crate::read::reach;
@@ -39,7 +40,7 @@ struct Start {
 }
 
 /// Answers WATCH.
-pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
+pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: OpenWatch) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::Watch)?;
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = match options.revision.as_str() {
@@ -68,6 +69,7 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef) -> Result<
                 done: false,
                 stop: app.stop.clone(),
                 gauge: app.metrics.long_running(&call.asked),
+                _open: open,
             };
             watcher.into_stream(life, options.bookmarks)
         }

@@ -21,6 +21,7 @@ use crate::failpoints::failpoint;
 use crate::limits::{BOOKMARKS, PIECE_BYTES};
 use crate::metrics::Gauge;
 use crate::negotiate::Shape;
+use crate::patience::OpenWatch;
 use crate::read::options::Selection;
 use crate::read::shape::Renderer;
 use crate::respond::status_body;
@@ -103,6 +104,7 @@ pub(super) struct Watcher {
     pub done: bool,
     pub stop: CancellationToken,
     pub gauge: Gauge,
+    pub _open: OpenWatch,
 }
 
 impl Watcher {
@@ -234,6 +236,7 @@ mod tests {
 
     use super::*;
     use crate::metrics::Metrics;
+    use crate::patience::Watches;
     use crate::query::Query;
     use crate::route::Asked;
 
@@ -260,6 +263,7 @@ mod tests {
             done: false,
             stop: CancellationToken::new(),
             gauge: Arc::new(Metrics::new()).long_running(&Asked::default()),
+            _open: Watches::default().open(),
         };
         let text = String::from_utf8(watcher.bookmark().to_vec()).unwrap();
         let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
