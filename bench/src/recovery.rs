@@ -54,6 +54,7 @@ pub async fn measure(flags: &Flags, row: &Recovery) -> Result<Value> {
         let (answered, complete) = first_list(&cluster.client()?, start).await?;
         first.push(answered);
         whole.push(complete);
+        cluster.log()?.lines().filter(|line| line.ends_with(" ms")).for_each(|step| println!("{step}"));
         lost += missing(&cluster.client()?, &acknowledged).await?;
     }
     let written = acknowledged.lock().len();

@@ -347,6 +347,9 @@ fn store_status(error: &StoreError) -> Status {
         StoreError::Full { .. } => Status::new(507, "InsufficientStorage", error.to_string()),
         StoreError::Unavailable { .. } => unavailable(error.to_string()),
         StoreError::Unknown { .. } => Status::new(504, "Timeout", error.to_string()),
+        StoreError::TooLarge { .. } | StoreError::TooManyOperations { .. } => {
+            Status::new(413, "RequestEntityTooLarge", error.to_string())
+        }
         _ => Status::internal(error),
     }
 }
