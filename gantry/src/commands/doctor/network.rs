@@ -25,7 +25,8 @@ pub async fn findings(paths: &Paths, runs: bool) -> Vec<Finding> {
 
 async fn port(paths: &Paths, runs: bool) -> Finding {
     const NAME: &str = "port";
-    let address = api_address(paths).unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
+    let known = api_address(paths);
+    let address = known.unwrap_or(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
     let port = address.port();
     let connected = matches!(timeout(CONNECT_WAIT, TcpStream::connect(address)).await, Ok(Ok(_)));
     let who = format!("see who listens: ss -ltnp sport = :{port}");
@@ -34,7 +35,7 @@ async fn port(paths: &Paths, runs: bool) -> Finding {
         (true, false) if !paths.admin_kubeconfig().exists() => Finding::ok(NAME, "an agent listens nowhere"),
         (true, false) => Finding::fail(NAME, format!("{address} does not take connections though a server runs"), who),
         (false, true) => Finding::fail(NAME, format!("{address} is taken by somebody else"), who),
-        (false, false) => match TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)) {
+        (false, false) => match TcpListener::bind(known.unwrap_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))) {
             Ok(_) => Finding::ok(NAME, format!("{port} is free")),
             Err(error) => Finding::fail(NAME, format!("{port} cannot be listened on: {error}"), who),
         },

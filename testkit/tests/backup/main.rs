@@ -1,0 +1,8 @@
+//! Backups of the real program: under load, restored elsewhere, on a schedule, and everything that must be refused.
+
+mod doctor;
+mod elsewhere;
+mod load;
+mod refused;
+mod schedule;
+mod world;
