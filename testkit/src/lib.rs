@@ -15,6 +15,7 @@ mod machine;
 mod network;
 mod servers;
 mod site;
+mod small_disk;
 
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,7 @@ pub use machine::{Machine, Output};
 pub use network::Network;
 pub use servers::Servers;
 pub use site::{Member, Site};
+pub use small_disk::{SmallDisk, may_mount};
 
 /// What a condition is given at the most.
 pub const PATIENCE: Duration = Duration::from_secs(60);
