@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use gantry_server::limits::{LINE, RETRY_AFTER, SEATS};
 use gantry_store::{Batch, Commit, Follow, MemoryStore, Range, Stats, Store, StoreError, Txn, Watch};
 use serde_json::json;
 use tokio::sync::watch;
@@ -191,4 +192,46 @@ async fn pages_of_one_list_come_from_several_servers() {
     let names: Vec<_> = second["items"].as_array().unwrap().iter().map(|o| &o["metadata"]["name"]).collect();
     assert_eq!(names, ["c", "d"], "as of the first page");
     assert_eq!(second["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+}
+
+/// A number of the late server's metrics.
+async fn metric(admin: &Client, name: &str) -> u64 {
+    let text = admin.get("/metrics").await;
+    let line =
+        text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(&format!("{name} ")).map(str::to_owned));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn f18_a_rush_is_told_to_come_back_and_keeps_no_node_from_saying_that_it_lives() {
+    const SERVICES: &str = "/api/v1/services";
+    let pair = Pair::new().await;
+    let (prompt, admin) = (pair.prompt.admin().await, pair.late.admin().await);
+    // Reads wait for what the server has not heard, and keep their seats meanwhile.
+    pair.link.deaf.send_replace(true);
+    create(&prompt, "one").await;
+    let rush = SEATS + LINE;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..rush.div_ceil(800) {
+        let node = Arc::new(pair.late.client("system:node:n1", "system:nodes").await);
+        for _ in 0..800 {
+            let node = node.clone();
+            asked.spawn(async move { node.ask("GET", SERVICES, "").await.0 });
+        }
+    }
+    while metric(&admin, "gantry_requests_waiting").await < LINE as u64 {
+        tokio::task::yield_now().await;
+    }
+    let node = pair.late.client("system:node:n1", "system:nodes").await;
+    let refused = node.send("GET", SERVICES, "").await;
+    let after: u64 = refused.headers()["retry-after"].to_str().unwrap().parse().unwrap();
+    assert_eq!(refused.status(), 429);
+    assert!((1..=RETRY_AFTER).contains(&after), "{after}");
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n1?resourceVersion=0";
+    assert_eq!(node.ask("GET", lease, "").await.0, 404, "its lease is looked for, not refused");
+    pair.link.deaf.send_replace(false);
+    let codes = asked.join_all().await;
+    assert!(codes.iter().all(|code| [200, 429].contains(code)), "{codes:?}");
+    assert!(codes.iter().filter(|code| **code == 200).count() >= SEATS);
+    assert!(metric(&admin, "gantry_requests_turned_away_total").await >= 1);
 }
