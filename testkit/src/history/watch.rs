@@ -203,5 +203,4 @@ impl WatchLog {
 }
 
 #[cfg(test)]
-#[path = "watch_tests.rs"]
 mod tests;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use gantry_testkit::api::Client;
 use gantry_testkit::{Alone, Api, NoAnswer, SmallDisk, may_mount};
 use http::Method;
 use tokio::runtime::Runtime;
@@ -51,32 +52,16 @@ async fn full_disk(disk: &SmallDisk, server: &Alone, api: &Api) -> Vec<(String, 
     let mut watch = api.client().lines(&format!("{CONFIGMAPS}?watch=1&resourceVersion={from}")).await.expect("a watch");
 
     disk.fill();
-    let mut more = Vec::new();
-    let refusal = loop {
-        let name = format!("more-{}", more.len());
-        let made = create(&mut client, &name, 100_000).await;
-        match made.code {
-            201 => more.push((name, revision(&made))),
-            _ => break made,
-        }
-        assert!(more.len() < 1000, "a full disk takes no end of objects");
-    };
-    assert_eq!((refusal.code, refusal.body["kind"].as_str()), (507, Some("Status")), "{}", refusal.body);
-    let said = server.kubectl("create configmap refused --from-literal=a=b").expect_err();
-    println!("kubectl says: {said}");
-    assert!(said.contains("disk") || said.contains("space"), "kubectl says what is wrong: {said}");
-
+    let more = refused_at_last(server, &mut client).await;
     // Reads and watches go on, and what gives room is done.
-    for (name, _) in &more {
+    let first = kept.remove(0).0;
+    for name in more.iter().chain([&first]) {
         let gone = client.ask(Method::DELETE, &format!("{CONFIGMAPS}/{name}"), None, REQUEST).await.expect("an answer");
         assert_eq!(gone.code, 200, "deleting {name}: {}", gone.body);
     }
-    let gone = client.ask(Method::DELETE, &format!("{CONFIGMAPS}/kept-0"), None, REQUEST).await.expect("an answer");
-    assert_eq!(gone.code, 200, "{}", gone.body);
-    kept.remove(0);
     loop {
         let event = timeout(REQUEST, watch.next()).await.expect("an event in time").expect("an open watch");
-        if event["type"] == "DELETED" && event["object"]["metadata"]["name"] == "kept-0" {
+        if event["type"] == "DELETED" && event["object"]["metadata"]["name"] == *first {
             break;
         }
     }
@@ -105,6 +90,25 @@ async fn full_disk(disk: &SmallDisk, server: &Alone, api: &Api) -> Vec<(String, 
     nodes.abort();
     pods.abort();
     kept
+}
+
+/// Writes until the full disk takes nothing more; what was still taken.
+async fn refused_at_last(server: &Alone, client: &mut Client) -> Vec<String> {
+    let mut taken = Vec::new();
+    let refusal = loop {
+        let name = format!("more-{}", taken.len());
+        let made = create(client, &name, 100_000).await;
+        if made.code != 201 {
+            break made;
+        }
+        taken.push(name);
+        assert!(taken.len() < 1000, "a full disk takes no end of objects");
+    };
+    assert_eq!((refusal.code, refusal.body["kind"].as_str()), (507, Some("Status")), "{}", refusal.body);
+    let said = server.kubectl("create configmap refused --from-literal=a=b").expect_err();
+    println!("kubectl says: {said}");
+    assert!(said.contains("no space is left on the disk"), "kubectl says what is wrong: {said}");
+    taken
 }
 
 #[test]
