@@ -38,8 +38,14 @@ async fn fill_and_empty(disk: &FaultyDisk, store: &SimulatedStore) {
     }
     for n in 0..n {
         let writes = vec![(Bytes::from(format!("/full{n}")), None)];
-        store.commit(Txn { writes, durable: true, ..Txn::default() }).await.unwrap();
-        store.compact(store.revision()).await.unwrap();
+        let txn = Txn { writes, durable: true, ..Txn::default() };
+        // So small a reserve is used up soon; each attempt cleans a little.
+        let mut attempts = 0;
+        while let Err(error) = store.commit(txn.clone()).await {
+            attempts += 1;
+            assert!(attempts < 20, "{error}");
+            store.compact(store.revision()).await.unwrap();
+        }
     }
 }
 

@@ -144,7 +144,9 @@ impl Log {
 
     /// Makes room, unless the disk is too full for what is to be written.
     fn admit(&mut self, group: &mut Group, bytes: usize, removes: bool) -> Result<(), StoreError> {
-        if !removes {
+        if removes {
+            self.spare_one()?;
+        } else {
             group.values.get_or_insert_with(|| self.values_allowed()).clone()?;
         }
         if !self.fits(&group.builder, bytes) {

@@ -169,13 +169,25 @@ impl Log {
             if let Some(segment) = self.shared.pool.take(leave) {
                 return Ok(segment);
             }
-            if let Some(trouble) = self.shared.pool.trouble() {
-                return Err(self.no_room(trouble));
-            }
-            // The cleaner makes them ahead; who is faster than that makes his own.
-            let made = self.shared.pool.make(&*self.shared.disk, &self.shared.sizes);
-            made.map_err(|error| self.no_room((&error).into()))?;
+            self.make_segment()?;
         }
+    }
+
+    /// Makes sure that a segment is left: where none is, the rest of the last one is for cleaning alone.
+    pub(super) fn spare_one(&self) -> Result<(), StoreError> {
+        while self.shared.pool.len() == 0 {
+            self.make_segment()?;
+        }
+        Ok(())
+    }
+
+    /// The cleaner makes them ahead; who is faster than that makes his own.
+    fn make_segment(&self) -> Result<(), StoreError> {
+        if let Some(trouble) = self.shared.pool.trouble() {
+            return Err(self.no_room(trouble));
+        }
+        let made = self.shared.pool.make(&*self.shared.disk, &self.shared.sizes);
+        made.map(drop).map_err(|error| self.no_room((&error).into()))
     }
 
     /// Ends the active segment: all of it is on disk, and what it does not use is given back.

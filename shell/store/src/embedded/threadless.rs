@@ -41,6 +41,7 @@ impl Threadless {
     pub(crate) fn open(disk: Arc<dyn Disk>, sizes: Sizes) -> Result<Self, StoreError> {
         let mut log = open::open(disk, sizes)?;
         let (shared, live) = (log.shared.clone(), log.live());
+        shared.errands.lock().clean = true;
         settle(&shared, &mut log);
         Ok(Threadless { shared, live, log: Mutex::new(Some(log)) })
     }

@@ -40,12 +40,20 @@ fn f3_without_a_free_byte_values_are_refused_and_removals_go_on() {
     let mut watch = store.watch(from).unwrap();
     assert_eq!(now(watch.next()).unwrap().revision, from + 1);
     assert_eq!(now(store.range("/k".into())).unwrap().entries.len(), kept);
+    let mut waited = 0;
     for n in 0..kept {
         disk.set_capacity(disk.used());
-        now(store.commit(put(format!("/k{n}"), None))).unwrap_or_else(|error| panic!("removal {n}: {error}"));
+        let mut attempts = 0;
+        while let Err(error) = now(store.commit(put(format!("/k{n}"), None))) {
+            // So small a reserve is used up soon; each attempt cleans a little.
+            attempts += 1;
+            assert!(attempts < 20, "removal {n}: {error}");
+        }
+        waited += attempts;
         now(store.compact(store.revision())).unwrap();
     }
     assert_eq!(now(store.range("/k".into())).unwrap().entries.len(), 0);
+    assert!(waited < kept / 10, "{waited} attempts had to be made again");
     // Cleaning has made the reserve whole, so values are taken again without anything else.
     while store.clean().unwrap() {}
     now(store.commit(put("/more".into(), value()))).unwrap();
@@ -59,9 +67,11 @@ fn f3_values_are_taken_again_when_space_returns() {
     let disk = FaultyDisk::new(3);
     let store = SimulatedStore::open_sized(disk.clone(), SMALL).unwrap();
     disk.set_capacity(disk.used());
-    let mut n = 0;
-    while !is_full(&now(store.commit(put(format!("/k{n}"), Some(Bytes::from(vec![b'x'; 100])))))) {
-        n += 1;
+    for size in [100, 1] {
+        let mut n = 0;
+        while !is_full(&now(store.commit(put(format!("/k{n}"), Some(Bytes::from(vec![b'x'; size])))))) {
+            n += 1;
+        }
     }
     let refused_at = store.revision();
     for _ in 0..100 {
@@ -116,7 +126,7 @@ fn f3_full_disks_and_power_losses_lose_nothing() {
         world.crash();
         refused += world.refused;
     }
-    assert!(refused > 1000, "{refused}");
+    assert!(refused > 300, "{refused} were refused");
 }
 
 /// A file system of its own that is gone at the end.
