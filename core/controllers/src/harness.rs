@@ -21,7 +21,8 @@ pub(crate) struct World {
     pub(crate) uptime: Duration,
     /// Reason and message of each event.
     pub(crate) events: Vec<(String, String)>,
-    changes: Vec<Change>,
+    /// What has changed and was told to nobody yet.
+    pub(crate) changes: Vec<Change>,
     seed: u64,
 }
 

@@ -24,6 +24,8 @@ mod time;
 mod write;
 
 #[cfg(test)]
+mod faults;
+#[cfg(test)]
 mod harness;
 #[cfg(test)]
 mod walk;
@@ -87,8 +89,8 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(namespace::Namespaces),
         Box::new(garbage::Garbage),
         Box::new(nodes::Health::new(settings.node_grace_seconds)),
-        Box::new(nodes::Taints),
-        Box::new(nodes::Eviction),
+        Box::new(nodes::Taints::default()),
+        Box::new(nodes::Eviction::default()),
         Box::new(nodes::Addresses::new(settings)),
         Box::new(pod_garbage::PodGarbage::default()),
         Box::new(service_accounts::ServiceAccounts),

@@ -1,7 +1,7 @@
 //! Pods that nobody will ever end: their node is gone, they never had one, or they ended and are too many.
 //!
 //! Invariants: the pods of a node that is not there go only after `QUARANTINE`, as a node that is made anew is gone
-//! for a moment; ended pods are kept up to `KEPT`, the youngest the longest.
+//! for a moment; those of a node that somebody has declared out of service go once it is not ready; ended pods are kept up to `KEPT`, the youngest the longest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,6 +20,8 @@ use crate::{Controller, QueueKey, time, write};
 const KEPT: usize = 12_500;
 /// How long a node must have been gone.
 const QUARANTINE: Duration = Duration::from_secs(40);
+/// The taint by which somebody declares that nothing runs on a node any more.
+const OUT_OF_SERVICE: &str = "node.kubernetes.io/out-of-service";
 /// How often everything is looked at.
 const PERIOD: Duration = Duration::from_secs(20);
 /// Pods that one turn deletes at most.
@@ -60,6 +62,12 @@ impl Controller for PodGarbage {
         for pod in never_ran.chain(surplus(turn.view)).take(BURST) {
             outcome.push(write::delete_now(pod));
         }
+        for pod in out_of_service(turn.view).into_iter().take(BURST) {
+            if !PodFacts::of(pod).is_terminal() {
+                outcome.push(write::patch(pod, "status", json!({"status": {"phase": "Failed"}})));
+            }
+            outcome.push(write::delete_now(pod));
+        }
         for pod in orphans.into_iter().take(BURST) {
             outcome.intents.extend(failed(pod, turn.now));
             outcome.push(write::delete_now(pod));
@@ -82,6 +90,19 @@ impl PodGarbage {
         let is_over = |node: &str| self.missing.get(node).is_some_and(|since| *since + QUARANTINE <= turn.uptime);
         lost.into_iter().filter(|(node, _)| is_over(node)).map(|(_, pod)| pod).collect()
     }
+}
+
+/// The pods that are being deleted on nodes that are not ready and out of service.
+fn out_of_service(view: &View) -> Vec<&Arc<Object>> {
+    let is_out = |node: &&Arc<Object>| {
+        let value = node.value();
+        let ready = |c: &Value| c["type"] == "Ready" && c["status"] == "True";
+        list_at(&value, "/spec/taints").iter().any(|taint| taint["key"] == OUT_OF_SERVICE)
+            && !list_at(&value, "/status/conditions").iter().any(ready)
+    };
+    let pods = view.list(&NODE, None).filter(is_out).map(|node| node.name());
+    let pods = pods.flat_map(|node| view.by_field(&POD, "spec.nodeName", node));
+    pods.filter(|pod| pod.header.deleted.is_some()).collect()
 }
 
 /// The oldest of the ended pods beyond what is kept; evicted ones first.
@@ -176,6 +197,23 @@ mod tests {
         world.pass(40);
         world.run_once(&mut controller, &QueueKey::Sweep);
         assert!(names(&world).is_empty());
+    }
+
+    #[test]
+    fn f10_terminating_pods_of_a_node_that_is_out_of_service_go() {
+        let mut world = World::new();
+        let taint = json!({"key": OUT_OF_SERVICE, "effect": "NoExecute"});
+        let status = |ready: &str| json!({"conditions": [{"type": "Ready", "status": ready}]});
+        for (node, ready) in [("up", "True"), ("down", "Unknown")] {
+            let meta = json!({"name": node});
+            world.put(&NODE, json!({"metadata": meta, "spec": {"taints": [taint]}, "status": status(ready)}));
+            let dying = json!({"name": node, "namespace": "web", "deletionTimestamp": "2026-01-01T00:00:00Z"});
+            world.put(&POD, json!({"metadata": dying, "spec": {"nodeName": node}}));
+            let alive = json!({"name": format!("{node}-alive"), "namespace": "web"});
+            world.put(&POD, json!({"metadata": alive, "spec": {"nodeName": node}}));
+        }
+        world.run_once(&mut PodGarbage::default(), &QueueKey::Sweep);
+        assert_eq!(names(&world), ["down-alive", "up", "up-alive"]);
     }
 
     #[test]

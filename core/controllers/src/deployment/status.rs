@@ -123,7 +123,8 @@ impl Rollout<'_> {
             Some(set) => format!("ReplicaSet {:?}", set.object.name()),
             None => format!("Deployment {:?}", self.object.name()),
         };
-        if self.is_complete() {
+        // What is yet to be made has not progressed, also where nothing is wanted of it.
+        if self.is_complete() && self.new_set().is_some() {
             let message = format!("{subject} has successfully progressed.");
             self.conditions.set("Progressing", "True", "NewReplicaSetAvailable", &message);
         } else if self.is_moving(counts) {

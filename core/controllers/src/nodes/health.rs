@@ -10,6 +10,7 @@ use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Turn, View};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::release::{Marks, release};
 use super::{ACCOUNT, condition, condition_status};
 use crate::pod_facts::PodFacts;
 use crate::settings::NODE_GRACE_SECONDS;
@@ -33,6 +34,8 @@ struct Heard {
     heartbeat: String,
     /// By uptime.
     at: Duration,
+    /// Its pods that are released because it is silent since then.
+    marks: Marks,
 }
 
 /// The controller of nodes' health.
@@ -78,6 +81,9 @@ impl Controller for Health {
         if left.is_zero() {
             declare_silent(node, &value, turn, &mut outcome);
         }
+        if let Some(heard) = self.heard.get_mut(node.name()) {
+            release(node, turn.uptime.saturating_sub(silent_since), &mut heard.marks, turn, &mut outcome);
+        }
         outcome.again_in(if left.is_zero() { PERIOD } else { left.min(PERIOD) });
         outcome
     }
@@ -98,7 +104,10 @@ impl Health {
     fn forgive_own_stall(&mut self, now: Duration) {
         let stalled = self.last_turn.is_some_and(|last| last + STALL <= now);
         if stalled {
-            self.heard.values_mut().for_each(|heard| heard.at = now);
+            for heard in self.heard.values_mut() {
+                heard.at = now;
+                heard.marks.clear();
+            }
         }
         self.last_turn = Some(now);
     }
@@ -117,7 +126,8 @@ impl Health {
                 turn.uptime
             }
         };
-        let heard = Heard { uid: node.uid().to_owned(), lease, heartbeat: heartbeat.to_owned(), at };
+        let heard =
+            Heard { uid: node.uid().to_owned(), lease, heartbeat: heartbeat.to_owned(), at, marks: Marks::new() };
         self.heard.insert(node.name().to_owned(), heard);
         at
     }

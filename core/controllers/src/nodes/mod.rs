@@ -7,6 +7,7 @@
 mod addresses;
 mod eviction;
 mod health;
+mod release;
 mod taints;
 
 use gantry_kinds::tree::list_at;

@@ -1,4 +1,7 @@
 //! Taints that follow from nodes' conditions: at once those that keep new pods away, slowly those that evict.
+//!
+//! Invariant: how slowly is counted by uptime. After a time in which all nodes were down, none is emptied for
+//! `RECOVERY`, as those that are back need some time to say so.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::time::Duration;
 use gantry_kinds::NODE;
 use gantry_kinds::tree::{list_at, str_at};
 use gantry_view::{Change, Object, Outcome, Turn, View};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{ACCOUNT, condition_status};
@@ -34,8 +37,19 @@ const LARGE_ZONE: usize = 50;
 /// So many nodes may be down before it counts as a disruption of their zone.
 const FEW: usize = 2;
 
+/// Time after a disruption of all zones in which no node starts to be emptied.
+const RECOVERY: Duration = Duration::from_secs(40);
+
 /// The controller of taints.
-pub(crate) struct Taints;
+#[derive(Default)]
+pub(crate) struct Taints {
+    /// When the last node of each zone started to be emptied, by uptime.
+    last: BTreeMap<String, Duration>,
+    /// Whether all nodes are down together.
+    all_down: bool,
+    /// Until when none starts to be emptied because all were, by uptime.
+    recovered: Duration,
+}
 
 impl Controller for Taints {
     fn name(&self) -> &'static str {
@@ -59,7 +73,7 @@ impl Controller for Taints {
 
     fn reconcile(&mut self, key: &QueueKey, turn: Turn<'_>) -> Outcome {
         match key {
-            QueueKey::Sweep => sweep(turn),
+            QueueKey::Sweep => self.sweep(turn),
             QueueKey::Object(key) => {
                 let mut outcome = Outcome::nothing();
                 if let Some(node) = turn.view.at(key) {
@@ -119,10 +133,9 @@ struct Candidate<'a> {
 }
 
 impl Candidate<'_> {
-    /// When it began to be emptied, by us.
-    fn evicting_since(&self) -> Option<Timestamp> {
-        let ours = list_at(&self.value, "/spec/taints").iter().filter(|taint| evicts(taint));
-        ours.map(|taint| time::at(taint, "/timeAdded").unwrap_or(Timestamp::MIN)).max()
+    /// Whether its pods are being evicted by us.
+    fn is_emptied(&self) -> bool {
+        list_at(&self.value, "/spec/taints").iter().any(evicts)
     }
 
     /// Its taints with `wanted` as the only one of ours that evicts.
@@ -140,11 +153,47 @@ fn evicts(taint: &Value) -> bool {
     taint["effect"] == "NoExecute" && [NOT_READY, UNREACHABLE].contains(&str_at(taint, "/key"))
 }
 
-/// Zones are emptied one node at a time. A zone in which no node is ready is emptied as any other, unless all are
-/// like that: then none is, and what was begun is called off.
-fn sweep(turn: Turn<'_>) -> Outcome {
+impl Taints {
+    /// Zones are emptied one node at a time. A zone in which no node is ready is emptied as any other, unless all are
+    /// like that: then none is, and what was begun is called off.
+    fn sweep(&mut self, turn: Turn<'_>) -> Outcome {
+        let zones = zones(turn.view);
+        self.last.retain(|zone, _| zones.contains_key(zone));
+        let mut outcome = Outcome::nothing();
+        let all_down = !zones.is_empty() && zones.values().flatten().all(|candidate| candidate.wanted.is_some());
+        if self.all_down && !all_down {
+            self.recovered = turn.uptime + RECOVERY;
+        }
+        self.all_down = all_down;
+        for (zone, nodes) in &zones {
+            for candidate in nodes {
+                let keeps = candidate.wanted.filter(|_| candidate.is_emptied() && !all_down);
+                write_taints(candidate.node, &candidate.value, candidate.with(keeps, turn.now), &mut outcome);
+            }
+            if !all_down {
+                self.empty_one(zone, nodes, turn, &mut outcome);
+            }
+        }
+        outcome
+    }
+
+    /// Starts to empty the next node of a zone, if the last was long enough ago.
+    fn empty_one(&mut self, zone: &str, nodes: &[Candidate<'_>], turn: Turn<'_>, outcome: &mut Outcome) {
+        let waiting = |c: &&Candidate<'_>| c.wanted.is_some() && !c.is_emptied();
+        let (Some(next), Some(interval)) = (nodes.iter().find(waiting), interval(nodes)) else { return };
+        let due = self.last.get(zone).map_or(self.recovered, |last| (*last + interval).max(self.recovered));
+        if due > turn.uptime {
+            return outcome.again_in(due.saturating_sub(turn.uptime));
+        }
+        self.last.insert(zone.to_owned(), turn.uptime);
+        write_taints(next.node, &next.value, next.with(next.wanted, turn.now), outcome);
+        outcome.again_in(interval);
+    }
+}
+
+fn zones(view: &View) -> BTreeMap<String, Vec<Candidate<'_>>> {
     let mut zones: BTreeMap<String, Vec<Candidate<'_>>> = BTreeMap::new();
-    for node in turn.view.list(&NODE, None) {
+    for node in view.list(&NODE, None) {
         let value = node.value();
         let wanted = match condition_status(&value, "Ready") {
             "False" => Some(NOT_READY),
@@ -153,38 +202,12 @@ fn sweep(turn: Turn<'_>) -> Outcome {
         };
         zones.entry(zone(node)).or_default().push(Candidate { node, value, wanted });
     }
-    let mut outcome = Outcome::nothing();
-    let all_down = zones.values().flatten().all(|candidate| candidate.wanted.is_some());
-    for nodes in zones.values() {
-        for candidate in nodes {
-            let keeps = candidate.evicting_since().and(candidate.wanted).filter(|_| !all_down);
-            write_taints(candidate.node, &candidate.value, candidate.with(keeps, turn.now), &mut outcome);
-        }
-        if !all_down {
-            empty_one(nodes, turn.now, &mut outcome);
-        }
-    }
-    outcome
+    zones
 }
 
 fn zone(node: &Object) -> String {
     let label = |key: &str| node.header.labels.get(key).map_or("", String::as_str);
     format!("{}/{}", label("topology.kubernetes.io/region"), label("topology.kubernetes.io/zone"))
-}
-
-/// Starts to empty the next node of a zone, if the last was long enough ago.
-fn empty_one(nodes: &[Candidate<'_>], now: Timestamp, outcome: &mut Outcome) {
-    let waiting = |c: &&Candidate<'_>| c.wanted.is_some() && c.evicting_since().is_none();
-    let (Some(next), Some(interval)) = (nodes.iter().find(waiting), interval(nodes)) else { return };
-    let last = nodes.iter().filter_map(Candidate::evicting_since).max();
-    let due = last.and_then(|last| last.saturating_add(SignedDuration::try_from(interval).ok()?).ok());
-    match due.and_then(|due| time::until(due, now)) {
-        Some(left) => outcome.again_in(left),
-        None => {
-            write_taints(next.node, &next.value, next.with(next.wanted, now), outcome);
-            outcome.again_in(interval);
-        }
-    }
 }
 
 /// How long to wait between two nodes; `None` for ever.

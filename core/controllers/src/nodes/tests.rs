@@ -85,7 +85,7 @@ fn taints_follow_conditions_and_leave_others_alone() {
     let key = node(&mut world, "n1", "False");
     node(&mut world, "n2", "True");
     world.merge(&key, json!({"spec": {"unschedulable": true, "taints": [{"key": "mine", "effect": "NoSchedule"}]}}));
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut Taints::default()]);
     let expected = [
         "mine:NoSchedule",
         "node.kubernetes.io/not-ready:NoExecute",
@@ -94,11 +94,11 @@ fn taints_follow_conditions_and_leave_others_alone() {
     ];
     assert_eq!(taints(&world, &key), expected);
     set_ready(&mut world, &key, "Unknown");
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut Taints::default()]);
     assert!(taints(&world, &key).contains(&"node.kubernetes.io/unreachable:NoSchedule".to_owned()));
     world.merge(&key, json!({"spec": {"unschedulable": null}}));
     set_ready(&mut world, &key, "True");
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut Taints::default()]);
     assert_eq!(taints(&world, &key), ["mine:NoSchedule"]);
 }
 
@@ -111,23 +111,23 @@ fn nothing_is_evicted_when_all_nodes_are_silent() {
     let mut world = World::new();
     let first = node(&mut world, "n1", "Unknown");
     node(&mut world, "n2", "Unknown");
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut Taints::default()]);
     assert_eq!(evicting(&world), 0);
     assert_eq!(taints(&world, &first), ["node.kubernetes.io/unreachable:NoSchedule"]);
 }
 
 #[test]
 fn nodes_are_emptied_one_after_another() {
-    let mut world = World::new();
+    let (mut world, mut controller) = (World::new(), Taints::default());
     (0..7).for_each(|at| drop(node(&mut world, &format!("up{at}"), "True")));
     (0..3).for_each(|at| drop(node(&mut world, &format!("down{at}"), "Unknown")));
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut controller]);
     assert_eq!(evicting(&world), 1);
     world.pass(9);
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut controller]);
     assert_eq!(evicting(&world), 1);
     world.pass(1);
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut controller]);
     assert_eq!(evicting(&world), 2);
 }
 
@@ -136,7 +136,7 @@ fn a_small_zone_in_disruption_is_left_alone() {
     let mut world = World::new();
     (0..2).for_each(|at| drop(node(&mut world, &format!("up{at}"), "True")));
     (0..3).for_each(|at| drop(node(&mut world, &format!("down{at}"), "Unknown")));
-    world.settle(&mut [&mut Taints]);
+    world.settle(&mut [&mut Taints::default()]);
     assert_eq!(evicting(&world), 0);
 }
 
@@ -148,8 +148,9 @@ fn check_eviction(tolerations: Value, expected: Option<i64>) {
     let taint =
         json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "timeAdded": time::stamp(world.now)});
     world.merge(&key, json!({"spec": {"taints": [taint]}}));
+    let mut eviction = Eviction::default();
     for second in 0..400 {
-        world.settle(&mut [&mut Eviction]);
+        world.settle(&mut [&mut eviction]);
         if world.view.at(&pod).unwrap().header.deleted.is_some() {
             assert_eq!(Some(second), expected);
             let conditions = world.view.at(&pod).unwrap().value()["status"]["conditions"].clone();
@@ -192,4 +193,162 @@ fn each_node_has_its_own_part_of_the_network() {
     world.remove(&taken);
     world.settle(&mut [&mut addresses]);
     assert_eq!(parts(&world), ["10.42.0.0/24", "10.42.2.0/24", "10.42.3.0/24", "10.42.1.0/24"]);
+}
+
+/// A pod that tolerates for 300 s that its node is unreachable, which it becomes, and that node.
+fn unreachable(world: &mut World) -> (ObjectKey, ObjectKey) {
+    let tolerations = json!([{"operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}]);
+    let (key, pod) = (node(world, "n1", "Unknown"), pod(world, "p", tolerations));
+    let taint = json!({"key": "node.kubernetes.io/unreachable", "effect": "NoExecute",
+        "timeAdded": time::stamp(world.now)});
+    world.merge(&key, json!({"spec": {"taints": [taint]}}));
+    (key, pod)
+}
+
+/// After how many seconds the pod is evicted by `eviction`.
+fn evicted_after(world: &mut World, eviction: &mut Eviction, pod: &ObjectKey) -> u64 {
+    for second in 0..1000 {
+        world.settle(&mut [eviction]);
+        if world.view.at(pod).unwrap().header.deleted.is_some() {
+            return second;
+        }
+        world.pass(1);
+    }
+    1000
+}
+
+#[test]
+fn f06_a_clock_that_is_set_evicts_nobody_early_and_keeps_nobody_for_ever() {
+    for set in ["2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z", "2036-01-01T00:00:00Z"] {
+        let mut world = World::new();
+        let mut eviction = Eviction::default();
+        world.run_once(&mut eviction, &QueueKey::Sweep);
+        let (_, pod) = unreachable(&mut world);
+        world.settle(&mut [&mut eviction]);
+        world.pass(100);
+        world.now = set.parse().unwrap();
+        assert_eq!(evicted_after(&mut world, &mut eviction, &pod), 200, "{set}");
+    }
+}
+
+#[test]
+fn f06_no_lease_expires_because_a_clock_is_set() {
+    for set in ["2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z", "2036-01-01T00:00:00Z"] {
+        let (mut world, mut health) = (World::new(), Health::default());
+        let key = node(&mut world, "n1", "True");
+        look(&mut world, &mut health, &key);
+        world.pass(10);
+        world.now = set.parse().unwrap();
+        assert_eq!(look(&mut world, &mut health, &key), "True", "{set}");
+        for _ in 0..5 {
+            assert_eq!(look(&mut world, &mut health, &key), "True", "{set}");
+            world.pass(6);
+        }
+        assert_eq!(look(&mut world, &mut health, &key), "Unknown", "{set}");
+    }
+}
+
+#[test]
+fn f06_nodes_are_emptied_at_the_same_pace_whatever_the_clock_says() {
+    for set in ["2016-01-01T00:00:00Z", "2036-01-01T00:00:00Z"] {
+        let (mut world, mut controller) = (World::new(), Taints::default());
+        (0..7).for_each(|at| drop(node(&mut world, &format!("up{at}"), "True")));
+        (0..3).for_each(|at| drop(node(&mut world, &format!("down{at}"), "Unknown")));
+        world.settle(&mut [&mut controller]);
+        world.now = set.parse().unwrap();
+        world.settle(&mut [&mut controller]);
+        assert_eq!(evicting(&world), 1, "{set}");
+        world.pass(10);
+        world.settle(&mut [&mut controller]);
+        assert_eq!(evicting(&world), 2, "{set}");
+    }
+}
+
+#[test]
+fn a_server_that_starts_anew_evicts_neither_early_nor_much_later() {
+    for (passed, expected) in [(0, 300), (200, 100), (290, 40), (5000, 40)] {
+        let mut world = World::new();
+        let (_, pod) = unreachable(&mut world);
+        world.pass(passed);
+        assert_eq!(evicted_after(&mut world, &mut Eviction::default(), &pod), expected, "{passed}");
+    }
+}
+
+#[test]
+fn f05_a_stall_of_our_own_silences_and_empties_no_node() {
+    let (mut world, mut health, mut taints) = (World::new(), Health::default(), Taints::default());
+    let nodes: Vec<ObjectKey> = ["n1", "n2", "n3"].map(|name| node(&mut world, name, "True")).into();
+    for _ in 0..20 {
+        nodes.iter().for_each(|key| drop(look(&mut world, &mut health, key)));
+        // Nothing could be written for half a minute, so no lease was renewed, and nothing was decided.
+        world.pass(30);
+    }
+    world.settle(&mut [&mut taints]);
+    assert!(nodes.iter().all(|key| look(&mut world, &mut health, key) == "True"));
+    assert_eq!(evicting(&world), 0);
+}
+
+#[test]
+fn f05_nodes_that_were_all_silent_have_time_to_come_back() {
+    let (mut world, mut controller) = (World::new(), Taints::default());
+    let nodes: Vec<ObjectKey> = ["n1", "n2", "n3"].map(|name| node(&mut world, name, "Unknown")).into();
+    world.settle(&mut [&mut controller]);
+    world.pass(600);
+    set_ready(&mut world, &nodes[0], "True");
+    set_ready(&mut world, &nodes[1], "True");
+    world.settle(&mut [&mut controller]);
+    world.pass(39);
+    world.settle(&mut [&mut controller]);
+    assert_eq!(evicting(&world), 0);
+    world.pass(1);
+    world.settle(&mut [&mut controller]);
+    assert_eq!(evicting(&world), 1, "who has not come back by then is lost");
+}
+
+/// A node with a pod that it stops after 60 s of disconnection, and one that it does not.
+fn fenced(world: &mut World) -> ObjectKey {
+    let key = node(world, "n1", "True");
+    let fenced = pod(world, "fenced", json!([]));
+    world.merge(&fenced, json!({"metadata": {"annotations": {"gantry.io/stop-after-disconnect": "60"}}}));
+    pod(world, "free", json!([]));
+    renew(world, "n1");
+    key
+}
+
+fn pods(world: &World) -> Vec<String> {
+    world.view.list(&POD, None).map(|pod| pod.name().to_owned()).collect()
+}
+
+#[test]
+fn f10_a_pod_that_its_node_has_stopped_is_released_and_no_other() {
+    let (mut world, mut health) = (World::new(), Health::default());
+    let key = fenced(&mut world);
+    let due = gantry_kinds::fencing::release_after(std::time::Duration::from_secs(60)).as_secs() + 1;
+    look(&mut world, &mut health, &key);
+    for second in 1..due + 10 {
+        world.pass(1);
+        look(&mut world, &mut health, &key);
+        let expected: &[&str] = if second <= due { &["fenced", "free"] } else { &["free"] };
+        assert!(pods(&world) == expected, "after {second} s: {:?}", pods(&world));
+    }
+    assert!(world.events.iter().any(|(reason, _)| reason == "DisconnectedAndStopped"));
+}
+
+#[test]
+fn f10_a_sign_of_life_at_the_last_moment_releases_nothing() {
+    let (mut world, mut health) = (World::new(), Health::default());
+    let key = fenced(&mut world);
+    let due = gantry_kinds::fencing::release_after(std::time::Duration::from_secs(60)).as_secs() + 1;
+    look(&mut world, &mut health, &key);
+    for _ in 0..due {
+        world.pass(1);
+        look(&mut world, &mut health, &key);
+    }
+    // The mark is written; what the view shows with it is that the node was heard of.
+    renew(&mut world, "n1");
+    for _ in 0..due {
+        world.pass(1);
+        look(&mut world, &mut health, &key);
+        assert_eq!(pods(&world), ["fenced", "free"]);
+    }
 }
