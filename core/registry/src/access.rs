@@ -14,6 +14,7 @@ pub(crate) fn check(case: &Case<'_>) -> Result<(), Refusal> {
         Operation::Create(_) => "create",
         Operation::Update(_) => "update",
         Operation::Patch(..) => "patch",
+        Operation::Delete(options) if options.collection => "deletecollection",
         Operation::Delete(_) => "delete",
     };
     verb_allowed(case, verb)?;

@@ -59,6 +59,8 @@ pub struct DeleteOptions {
     pub uid: Option<String>,
     /// `preconditions.resourceVersion`.
     pub revision: Option<String>,
+    /// The object goes with a whole collection: the verb is `deletecollection`, not `delete`.
+    pub collection: bool,
 }
 
 /// What is wanted.

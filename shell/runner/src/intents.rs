@@ -65,6 +65,7 @@ impl Actor {
                     propagation: propagation.map(str::to_owned),
                     uid: Some(uid),
                     revision: revision.map(|r| r.to_string()),
+                    collection: false,
                 };
                 (target(&key, ""), Operation::Delete(options))
             }

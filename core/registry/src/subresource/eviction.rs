@@ -41,6 +41,7 @@ fn delete_options(eviction: &Value) -> DeleteOptions {
         propagation: text("/deleteOptions/propagationPolicy"),
         uid: text("/deleteOptions/preconditions/uid"),
         revision: text("/deleteOptions/preconditions/resourceVersion"),
+        collection: false,
     }
 }
 

@@ -84,3 +84,22 @@ fn reviews_answer() {
     let (_, review) = ask(&SELF_SUBJECT_REVIEW, "", json!({})).expect("an answer");
     assert_eq!(review["status"]["userInfo"], json!({"username": "eve", "groups": ["system:masters"]}));
 }
+
+#[test]
+fn whole_collections_and_single_objects_are_different_rights() {
+    let mut world = with_eve();
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["deletecollection"]}]);
+    world.create(&ROLE, "web", json!({"metadata": {"name": "sweep"}, "rules": rules})).expect("a role");
+    let binding = json!({"metadata": {"name": "sweep"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "sweep"},
+        "subjects": [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "eve"}]});
+    world.create(&ROLE_BINDING, "web", binding).expect("a binding");
+    world.create(&CONFIG_MAP, "web", json!({"metadata": {"name": "a"}})).expect("an object");
+    let delete = |collection| {
+        let options = DeleteOptions { collection, ..DeleteOptions::default() };
+        as_eve(request(&CONFIG_MAP, "web", "a", Operation::Delete(options)))
+    };
+    let why = r#"configmaps "a" is forbidden: User "eve" cannot delete resource "configmaps" in API group "" in the namespace "web""#;
+    refused(world.execute(&delete(false)), 403, why);
+    world.execute(&delete(true)).expect("gone with its collection");
+}

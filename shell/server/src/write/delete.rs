@@ -37,6 +37,7 @@ pub(crate) fn read(headers: &HeaderMap, query: &Query, bytes: &Bytes) -> Result<
             propagation: text("/propagationPolicy").or_else(|| orphan.map(str::to_owned)),
             uid: text("/preconditions/uid"),
             revision: text("/preconditions/resourceVersion"),
+            collection: false,
         },
         dry_run: value["dryRun"].as_array().is_some_and(|list| !list.is_empty()),
     })

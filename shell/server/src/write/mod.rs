@@ -164,7 +164,7 @@ fn deletion(call: &Call, object: &Object, wanted: &DeleteOptions, options: &Opti
     };
     // Another object of the same name is none of the collection.
     let uid = wanted.uid.clone().or_else(|| Some(object.uid().to_owned()));
-    let operation = Operation::Delete(DeleteOptions { uid, ..wanted.clone() });
+    let operation = Operation::Delete(DeleteOptions { uid, collection: true, ..wanted.clone() });
     Write { user: call.user.clone(), target, operation, options: options.clone() }
 }
 
