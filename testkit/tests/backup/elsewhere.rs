@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use gantry_testkit::{
-    Alone, EtcdCluster, PATIENCE, Place, Site, failpoints_binary, needs_containers, wait_for, why_no_etcd,
+    Alone, EtcdCluster, Gantry, PATIENCE, Place, Site, failpoints_binary, needs_containers, wait_for, why_no_etcd,
 };
 
 use crate::world::{GAP, World, gantry, path, revision};
@@ -115,6 +115,42 @@ fn f30_pods_are_matched_and_not_started_anew_after_a_restore_on_a_new_machine() 
     assert_eq!(after.len(), 3, "{after:?}");
     assert!(before.iter().all(|pod| after.contains(pod)), "{before:?} is not in {after:?}");
     assert!(local.iter().all(|one| local_now.contains(one)), "{local:?} is not in {local_now:?}");
+}
+
+#[test]
+fn f30_a_machine_that_keeps_its_node_takes_back_store_and_keys() {
+    needs_containers!();
+    let mut gantry = Gantry::up();
+    gantry.import_web_image(IMAGE);
+    gantry.apply(&WEB.replace("IMAGE", IMAGE));
+    gantry.kubectl("rollout status deployment/web --timeout=60s").expect_ok();
+    let pods = |gantry: &Gantry| {
+        let listed = gantry.get("pods -l app=web");
+        let items = listed["items"].as_array().expect("items").iter();
+        let state = |pod: &serde_json::Value| {
+            let container = &pod["status"]["containerStatuses"][0];
+            [&pod["metadata"]["uid"], &container["containerID"], &container["state"]].map(ToString::to_string)
+        };
+        let mut found: Vec<_> = items.map(state).collect();
+        found.sort();
+        found
+    };
+    let before = pods(&gantry);
+    let (data, folder) = (gantry.machine().data_dir(), gantry.machine().folder().to_owned());
+    let place = path(&folder.join("backups"));
+    gantry.gantry(&format!("backup create --to {place}")).expect_ok();
+    gantry.kill();
+
+    let (fresh, key) = (folder.join("fresh"), path(&data.join("pki/backup.key")));
+    let words = ["backup", "restore", "--from", &place, "--key", &key, "--data-dir", &path(&fresh)];
+    crate::world::gantry(&words).expect_ok();
+    for part in ["store", "pki"] {
+        std::fs::rename(data.join(part), folder.join(format!("damaged-{part}"))).expect("moving the old one aside");
+        std::fs::rename(fresh.join(part), data.join(part)).expect("moving the new one there");
+    }
+    gantry.start();
+    gantry.kubectl("rollout status deployment/web --timeout=60s").expect_ok();
+    assert_eq!(pods(&gantry), before);
 }
 
 /// A server on an etcd, ended when dropped.

@@ -4,5 +4,6 @@ mod doctor;
 mod elsewhere;
 mod load;
 mod refused;
+mod s3;
 mod schedule;
 mod world;
