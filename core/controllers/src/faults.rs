@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::harness::World;
 use crate::pod_facts::{PodFacts, is_active};
-use crate::{Controller, QueueKey, Settings, all};
+use crate::{Controller, QueueKey, Settings, all, check, converged};
 
 const KINDS: [KindRef; 9] =
     [&NAMESPACE, &NODE, &DEPLOYMENT, &REPLICA_SET, &POD, &SERVICE, &ENDPOINT_SLICE, &CONFIG_MAP, &SERVICE_ACCOUNT];
@@ -169,6 +169,7 @@ impl Run {
 
     fn finish(&mut self) {
         assert!(!self.run(usize::MAX));
+        assert_eq!(converged(&self.world.view), []);
     }
 
     /// One turn of one key; `false` when the process died on the way.
@@ -192,6 +193,7 @@ impl Run {
             self.written.insert((at, key.clone()), self.world.view.revision());
             let active = self.world.view.list(&POD, None).filter(|pod| is_active(pod)).count();
             assert!(active <= ACTIVE_MAX, "{active} pods after {intent:?}");
+            assert_eq!(check(&self.world.view), [], "after {intent:?}");
         }
         true
     }
@@ -316,7 +318,7 @@ fn f14_a_change_that_nobody_was_told_of_is_made_up_for() {
         for hidden in 1..=changes {
             let mut run = Run::after(deed);
             run.hidden = Some(hidden);
-            run.finish();
+            run.run(usize::MAX);
             run.hidden = None;
             // A feed that has lost something says so, and its reader begins anew.
             run.start();

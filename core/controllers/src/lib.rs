@@ -6,6 +6,7 @@
 //! twice at once for several objects (addresses, quotas of eviction) is decided under the one key `Sweep`.
 
 mod aggregation;
+mod check;
 mod deployment;
 mod endpointslice;
 mod event_expiry;
@@ -33,6 +34,7 @@ mod walk;
 use gantry_kinds::{NAMESPACE, Status};
 use gantry_view::{Change, Intent, ObjectKey, Outcome, Turn, View};
 
+pub use check::{Violation, check, converged};
 pub use settings::{BadCidr, Cidr, Settings};
 
 /// What a controller is asked to look at.
