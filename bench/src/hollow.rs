@@ -114,16 +114,19 @@ fn name(number: usize) -> String {
 /// Has all agents registered and at work.
 async fn begin(cluster: &Cluster, agents: usize, fleet: &Arc<Fleet>) -> Result<JoinSet<()>> {
     let clients = (0..agents).map(|number| Ok((number, cluster.client()?))).collect::<Result<Vec<_>>>()?;
+    // A lease is renewed from the first moment on, whatever the others do.
     let registered = stream::iter(clients).map(|(number, client)| async move {
         register(&client, &name(number)).await.with_context(|| format!("registering agent {number}"))?;
-        Ok::<_, anyhow::Error>((number, client))
+        let mut parts = JoinSet::new();
+        parts.spawn(renew(client.clone(), name(number), fleet.clone()));
+        parts.spawn(follow(client.clone(), PODS, format!("fieldSelector=spec.nodeName={}", name(number)), None));
+        parts.spawn(follow(client, SERVICES, String::new(), Some(fleet.clone())));
+        Ok::<_, anyhow::Error>(parts)
     });
-    let registered: Vec<_> = registered.buffer_unordered(BEGIN).try_collect().await?;
     let mut tasks = JoinSet::new();
-    for (number, client) in registered {
-        tasks.spawn(renew(client.clone(), name(number), fleet.clone()));
-        tasks.spawn(follow(client.clone(), PODS, format!("fieldSelector=spec.nodeName={}", name(number)), None));
-        tasks.spawn(follow(client, SERVICES, String::new(), Some(fleet.clone())));
+    let mut registered = std::pin::pin!(registered.buffer_unordered(BEGIN));
+    while let Some(mut parts) = registered.try_next().await? {
+        tasks.spawn(async move { while parts.join_next().await.is_some() {} });
     }
     Ok(tasks)
 }

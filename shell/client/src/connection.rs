@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use nix::sys::socket::sockopt::TcpUserTimeout;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -26,7 +27,7 @@ use crate::ClientError;
 use crate::clock::Skew;
 use crate::credentials::{Endpoint, Stamp, wrong};
 use crate::jitter::{grown, part_of};
-use crate::limits::{BACKOFF_FIRST, DIAL, HANDSHAKE, PING_ANSWER, PING_EVERY, REDIAL_LAST, RESPONSE};
+use crate::limits::{BACKOFF_FIRST, DIAL, HANDSHAKE, LINE_SILENCE, PING_ANSWER, PING_EVERY, REDIAL_LAST, RESPONSE};
 
 type Sender = http2::SendRequest<Full<Bytes>>;
 
@@ -200,6 +201,8 @@ impl Transport {
         let socket = TcpStream::connect((host, self.server.port_u16().unwrap_or(443)));
         let socket = tokio::time::timeout(DIAL, socket).await.map_err(|_| late(DIAL))??;
         socket.set_nodelay(true)?;
+        let silence = u32::try_from(LINE_SILENCE.as_millis()).unwrap_or(u32::MAX);
+        nix::sys::socket::setsockopt(&socket, TcpUserTimeout, &silence)?;
         let handshake = TlsConnector::from(Arc::new(config)).connect(name, socket);
         tokio::time::timeout(HANDSHAKE, handshake).await.map_err(|_| late(HANDSHAKE))?
     }

@@ -14,8 +14,11 @@ pub const BODY_SILENCE: Duration = Duration::from_secs(30);
 pub const BODY_BYTES: usize = 512 << 20;
 /// Pings on a connection with requests in flight.
 pub const PING_EVERY: Duration = Duration::from_secs(8);
-/// How long a ping may stay unanswered before the connection counts as dead.
-pub const PING_ANSWER: Duration = Duration::from_secs(10);
+/// How long a ping may stay unanswered before the connection counts as dead: long, as a server under load is not dead.
+pub const PING_ANSWER: Duration = Duration::from_secs(60);
+/// How long the other machine may acknowledge nothing before the connection counts as dead. Kernels acknowledge, so
+/// that this is about machines and lines, however busy the server is.
+pub const LINE_SILENCE: Duration = Duration::from_secs(10);
 /// Servers that a client knows.
 pub const SERVERS: usize = 16;
 /// Longest pause before a server that could not be reached is tried again; the pause grows to it, with full jitter.

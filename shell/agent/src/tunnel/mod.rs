@@ -28,7 +28,7 @@ use answer::{Answer, Refusal};
 /// What both sides speak once the connection is upgraded.
 const PROTOCOL: &str = "gantry-node/1";
 /// How often the server is asked whether it is still there, and how long it may take.
-const ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(10));
+const ALIVE: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(60));
 
 /// Keeps a line to every server that is known, until `shutdown`: any of them may have a question.
 pub(crate) async fn keep_all(client: Client, node: String, pods: Pods, shutdown: CancellationToken) {
