@@ -26,6 +26,9 @@ pub async fn rage(world: &Arc<World>, agents: &mut JoinSet<()>) {
             Fault::PartitionAgent => drop(evils.spawn(part(world.clone()))),
             Fault::Pause => drop(evils.spawn(freeze(world.clone()))),
             Fault::ClockJump => drop(evils.spawn(jump(world.clone()))),
+            Fault::SlowDisk => drop(evils.spawn(slow(world.clone()))),
+            Fault::FullDisk => drop(evils.spawn(fill(world.clone()))),
+            Fault::SyncError => drop(evils.spawn(fail_syncs(world.clone()))),
             Fault::Compaction => drop(evils.spawn(compact(world.clone()))),
             Fault::AgentCrash => drop(evils.spawn(power(world.clone(), Fault::AgentCrash, Power::Unattended))),
             Fault::Reboot => drop(evils.spawn(power(world.clone(), Fault::Reboot, Power::Off))),
@@ -46,7 +49,13 @@ pub async fn rage(world: &Arc<World>, agents: &mut JoinSet<()>) {
 pub fn relent(world: &World) {
     world.calm_down();
     world.net.heal();
-    world.servers.iter().for_each(|slot| slot.want(true));
+    world.disk.set_capacity(u64::MAX);
+    for slot in &world.servers {
+        slot.want(true);
+        if let Some(engine) = slot.store.lock().as_ref() {
+            engine.set_delay(Duration::ZERO);
+        }
+    }
     world.servers.iter().for_each(|slot| slot.clock.correct());
     for machine in world.machines.all() {
         machine.clock.correct();
@@ -74,6 +83,12 @@ async fn crash(world: Arc<World>) {
         let slot = &world.servers[any_server(&world)];
         world.say(format_args!("nemesis kills {}", slot.name));
         slot.want(false);
+        if world.plan.has_engine() && world.rng.chance(0.5) {
+            // Somewhere in the middle of a write.
+            world.disk.cut_power_after(world.rng.below(20));
+            world.pause(0, 2000).await;
+        }
+        slot.kill(&world);
         let long = world.rng.chance(0.2);
         world.pause(10, if long { 60_000 } else { 3000 }).await;
         slot.want(true);
@@ -160,7 +175,42 @@ async fn compact(world: Arc<World>) {
         let behind = world.rng.below(20);
         let to = world.history.revision().saturating_sub(behind);
         world.say(format_args!("nemesis compacts to {to}"));
-        world.history.compact(to);
+        match world.servers[0].cluster().filter(|_| world.plan.has_engine()) {
+            Some(cluster) => drop(cluster.store().compact(to).await),
+            None => world.history.compact(to),
+        }
+    }
+}
+
+async fn slow(world: Arc<World>) {
+    loop {
+        until_next(&world, Fault::SlowDisk, 10).await;
+        let delay = world.rng.millis(10, 4000);
+        let engine = world.servers[0].store.lock().clone();
+        let Some(engine) = engine else { continue };
+        world.say(format_args!("nemesis slows the disk down by {delay:?}"));
+        engine.set_delay(delay);
+        world.pause(100, 20_000).await;
+        engine.set_delay(Duration::ZERO);
+    }
+}
+
+async fn fill(world: Arc<World>) {
+    loop {
+        until_next(&world, Fault::FullDisk, 15).await;
+        world.say(format_args!("nemesis fills the disk"));
+        world.disk.set_capacity(world.disk.used() + world.rng.below(100_000));
+        world.pause(100, 20_000).await;
+        world.disk.set_capacity(u64::MAX);
+        world.say(format_args!("nemesis makes room"));
+    }
+}
+
+async fn fail_syncs(world: Arc<World>) {
+    loop {
+        until_next(&world, Fault::SyncError, 20).await;
+        world.say(format_args!("nemesis lets a sync fail"));
+        world.disk.fail_next_sync();
     }
 }
 

@@ -133,6 +133,16 @@ pub enum Sabotage {
 }
 
 impl Sabotage {
+    /// Whether a plan has what it takes for the guard to matter.
+    pub fn matters_in(self, plan: &Plan) -> bool {
+        match self {
+            Sabotage::Compare => true,
+            Sabotage::Epoch => !plan.embedded && plan.servers > 1,
+            Sabotage::Floor => plan.embedded && plan.faults.contains_key(&Fault::Crash),
+            Sabotage::Wait => !plan.embedded && plan.faults.contains_key(&Fault::WatchLag),
+        }
+    }
+
     /// By its name.
     pub fn named(name: &str) -> Option<Self> {
         [Sabotage::Compare, Sabotage::Epoch, Sabotage::Floor, Sabotage::Wait]
@@ -185,6 +195,12 @@ impl Plan {
         Plan { seed, embedded, servers, nodes, faults, programs, turbulence, sabotage: None }
     }
 
+    /// Whether the store is the production engine on a disk. To break the floor of its revisions on purpose, a model
+    /// takes its place.
+    pub fn has_engine(&self) -> bool {
+        self.embedded && self.sabotage != Some(Sabotage::Floor)
+    }
+
     /// How strong a fault is; 0 when there is none.
     pub fn strength(&self, fault: Fault) -> f64 {
         self.faults.get(&fault).copied().unwrap_or(0.0)
@@ -205,7 +221,7 @@ impl Plan {
 
 impl Fault {
     /// Whether it can happen to such a cluster.
-    fn concerns(self, embedded: bool) -> bool {
+    pub fn concerns(self, embedded: bool) -> bool {
         match self {
             Fault::SlowDisk | Fault::FullDisk | Fault::SyncError => embedded,
             Fault::Lag

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gantry_cluster::{Cluster, Setup};
 use gantry_registry::{Settings, bootstrap};
-use gantry_store::{MemoryStore, Range, Store};
+use gantry_store::{FaultyDisk, MemoryStore, Range, SimulatedStore, Store, Txn};
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -49,9 +49,11 @@ pub struct Report {
 
 /// Runs a plan from the beginning to the end; a loud run prints everything that happens.
 pub fn run(plan: Plan, loud: bool) -> Report {
-    let start = first_objects();
+    let first = first_objects();
     quiet_runtime().block_on(async {
-        let world = World::new(plan, loud, History::starting_with(start));
+        let disk = FaultyDisk::new(plan.seed);
+        let start = if plan.has_engine() { &install(&disk, first).await } else { first };
+        let world = World::new(plan, loud, History::starting_with(start), disk);
         world.say(format_args!("{}", world.plan));
         tokio::select! {
             biased;
@@ -64,11 +66,11 @@ pub fn run(plan: Plan, loud: bool) -> Report {
             hash: world.trace.hash(),
             lines: world.trace.lines(),
             last: world.trace.last(),
-            commits: world.history.revision() - world.history.first(),
+            commits: world.history.commits(),
             simulated: world.elapsed(),
         };
         // Servers hold the world that holds them.
-        world.servers.iter().for_each(|slot| slot.want(false));
+        world.servers.iter().for_each(|slot| slot.kill(&world));
         report
     })
 }
@@ -94,6 +96,17 @@ fn first_objects() -> &'static Range {
             store.range(Bytes::new()).await.expect("memory is read")
         })
     })
+}
+
+/// Puts the first objects on a disk.
+async fn install(disk: &FaultyDisk, first: &Range) -> Range {
+    let store = SimulatedStore::open(disk.clone()).expect("an empty disk is opened");
+    let writes = first.entries.iter().map(|entry| (entry.key.clone(), Some(entry.value.clone())));
+    let txn = Txn { compare: Vec::new(), writes: writes.collect(), durable: true };
+    store.commit(txn).await.expect("an empty disk is written");
+    let range = store.range(Bytes::new()).await.expect("the disk is read");
+    store.close().expect("the store is closed");
+    range
 }
 
 async fn unfold(world: &Arc<World>) {

@@ -7,7 +7,7 @@ use gantry_cluster::{Cluster, OpenError, Setup};
 use gantry_registry::Settings;
 use gantry_runner::Parts;
 use gantry_scheduler::Scheduler;
-use gantry_store::Store;
+use gantry_store::SimulatedStore;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,11 +16,14 @@ use tokio::time::{Instant, sleep};
 use crate::check::feeds;
 use crate::clock::SimClock;
 use crate::signal::Signal;
-use crate::store::Link;
+use crate::store;
 use crate::world::World;
 
 /// Pause before a process that ended by itself is started again.
 const RESTART: Duration = Duration::from_secs(1);
+
+/// How often the engine syncs what nobody waits for.
+const FLUSH: Duration = Duration::from_secs(2);
 
 /// The place of one server.
 pub struct Slot {
@@ -32,6 +35,8 @@ pub struct Slot {
     /// Counts the starts; who holds an older number is dead.
     pub life: Signal<u64>,
     running: Mutex<Option<Running>>,
+    /// The engine of its own store, if it has one.
+    pub store: Mutex<Option<SimulatedStore>>,
 }
 
 struct Running {
@@ -50,6 +55,7 @@ impl Slot {
             wanted: watch::channel(true).0,
             life: Signal::new(0),
             running: Mutex::new(None),
+            store: Mutex::new(None),
         }
     }
 
@@ -58,20 +64,26 @@ impl Slot {
         self.running.lock().as_ref().map(|running| running.cluster.clone())
     }
 
-    /// Kills the server, or starts it.
+    /// Starts the server, or says that it is to be down once it is killed.
     pub fn want(&self, up: bool) {
         self.wanted.send_replace(up);
-        if !up {
-            self.kill();
-        }
     }
 
-    /// Ends the process as it is; while the server is wanted, another is started.
-    pub fn kill(&self) {
+    /// Ends the process as it is, at times with its machine's power; while the server is wanted, another is started.
+    pub fn kill(&self, world: &World) {
         self.life.set(self.life.get() + 1);
         if let Some(running) = self.running.lock().take() {
             running.runner.abort();
             running.tap.abort();
+        }
+        let engine = self.store.lock().take();
+        match engine {
+            Some(engine) if world.rng.chance(0.7) => engine.crash(world.rng.next()),
+            Some(engine) => engine.kill(),
+            None => {}
+        }
+        if world.plan.embedded && !world.plan.has_engine() {
+            world.history.lose_what_was_not_synced();
         }
     }
 }
@@ -82,13 +94,13 @@ pub async fn keep(world: Arc<World>, at: usize) {
     let mut wanted = slot.wanted.subscribe();
     loop {
         let _ = wanted.wait_for(|wanted| *wanted).await;
-        slot.kill();
+        slot.kill(&world);
         tokio::select! {
             biased;
             _ = wanted.wait_for(|wanted| !*wanted) => {}
             () = live(&world, at) => {}
         }
-        slot.kill();
+        slot.kill(&world);
         world.say(format_args!("{} is down", slot.name));
         sleep(RESTART).await;
     }
@@ -120,12 +132,26 @@ async fn live(world: &Arc<World>, at: usize) {
         biased;
         () = slot.life.wait(|now| *now != life) => world.say(format_args!("{} is killed", slot.name)),
         error = cluster.ended() => world.say(format_args!("{} ends: {error}", slot.name)),
+        () = engine(slot) => world.say(format_args!("{} ends: its store has failed", slot.name)),
     }
+}
+
+/// Does what the engine's own thread does, and returns once the engine has failed.
+async fn engine(slot: &Slot) {
+    let Some(engine) = slot.store.lock().clone() else { return std::future::pending().await };
+    let flush = async {
+        loop {
+            sleep(FLUSH).await;
+            // What fails here is told by `failed`.
+            let _ = engine.flush();
+        }
+    };
+    tokio::select! { biased; _ = engine.failed() => {}, () = flush => {} }
 }
 
 async fn open(world: &Arc<World>, at: usize) -> Result<Arc<Cluster>, OpenError> {
     let slot = &world.servers[at];
-    let store: Arc<dyn Store> = Link::open(world, at).await.map_err(OpenError::Read)?;
+    let store = store::open(world, at).await.map_err(OpenError::Read)?;
     let setup = Setup {
         settings: Settings::default(),
         seed: world.rng.next(),

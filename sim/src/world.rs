@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gantry_store::FaultyDisk;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -41,6 +42,8 @@ pub struct World {
     pub start: Instant,
     /// What was committed, and what everything looks like after it.
     pub history: History,
+    /// The disk of a server with a store of its own.
+    pub disk: FaultyDisk,
     /// Who looks at it.
     pub checker: Mutex<Checker>,
     /// The servers.
@@ -56,7 +59,7 @@ pub struct World {
 
 impl World {
     /// A world in which nothing has happened yet. Must be called inside a tokio runtime.
-    pub fn new(plan: Plan, loud: bool, history: History) -> Arc<Self> {
+    pub fn new(plan: Plan, loud: bool, history: History, disk: FaultyDisk) -> Arc<Self> {
         let start = Instant::now();
         let rng = Rng::new(plan.seed);
         let servers = (0..plan.servers).map(|at| Slot::new(at, start, skew(&plan, &rng))).collect();
@@ -69,6 +72,7 @@ impl World {
             trace: Trace::new(loud),
             start,
             history,
+            disk,
             checker: Mutex::new(checker),
             servers,
             calm: AtomicBool::new(false),

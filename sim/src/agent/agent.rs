@@ -84,6 +84,7 @@ async fn live(world: &Arc<World>, machine: &Arc<Machine>) {
     let mut parts = JoinSet::new();
     let uid = watch::channel(node.uid().to_owned()).0;
     parts.spawn(lease::renew(context.clone(), uid.subscribe()));
+    parts.spawn(fence(context.clone()));
     let mut source = Source::new(context.clone());
     let mut workers = Workers { context: context.clone(), all: BTreeMap::new(), tasks: JoinSet::new() };
     loop {
@@ -97,6 +98,15 @@ async fn live(world: &Arc<World>, machine: &Arc<Machine>) {
             }
         }
         while workers.tasks.try_join_next().is_some() {}
+    }
+}
+
+/// Stops by itself what may not outlive the contact to servers.
+async fn fence(context: Context) {
+    loop {
+        sleep(RETRY).await;
+        let since = *context.renewed.borrow();
+        context.machine.fence(context.world(), since);
     }
 }
 

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::clock::SimClock;
+use crate::clock::{SimClock, measured};
 use crate::plan::Plan;
 use crate::rng::Rng;
 use crate::world::{World, skew};
@@ -35,6 +36,8 @@ pub struct Container {
     pub ip: String,
     /// How often it was started anew.
     pub restarts: u64,
+    /// How long it may run without contact to a server, if it is fenced.
+    pub stop_after: Option<Duration>,
 }
 
 /// One machine.
@@ -121,9 +124,9 @@ impl Machine {
     }
 
     /// Starts a container; with the same address if it ran before.
-    pub fn start(&self, world: &World, uid: &str, pod: &str, cidr: &str) -> Container {
+    pub fn start(&self, world: &World, uid: &str, pod: &str, cidr: &str, stop_after: Option<Duration>) -> Container {
         let ip = self.address(cidr);
-        let container = Container { pod: pod.to_owned(), ip, restarts: 0 };
+        let container = Container { pod: pod.to_owned(), ip, restarts: 0, stop_after };
         for other in world.machines.all() {
             for (theirs, running) in &other.state.lock().running {
                 if running.pod == pod {
@@ -164,6 +167,20 @@ impl Machine {
         let container = state.running.get_mut(uid)?;
         container.restarts += 1;
         Some(container.clone())
+    }
+
+    /// Stops what may not go on without contact to a server: `since` is when that was last confirmed.
+    pub fn fence(&self, world: &World, since: Instant) {
+        let silent = measured(since.elapsed(), self.clock.rate());
+        let state = self.state.lock();
+        let due = |container: &Container| container.stop_after.is_some_and(|most| silent >= most);
+        let over: Vec<String> =
+            state.running.iter().filter(|(_, container)| due(container)).map(|(uid, _)| uid.clone()).collect();
+        drop(state);
+        for uid in over {
+            world.say(format_args!("{}: {uid} is fenced", self.name));
+            self.stop(world, &uid);
+        }
     }
 
     /// Stops the containers of a pod.

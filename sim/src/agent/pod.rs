@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_kinds::{NODE, POD};
+use gantry_kinds::{NODE, POD, fencing};
 use gantry_registry::DeleteOptions;
 use gantry_view::Object;
 use serde_json::{Value, json};
@@ -60,10 +60,17 @@ async fn start(context: &Context, pod: &Object, told: &mut watch::Receiver<Optio
             return None;
         }
         if let Some(cidr) = cidr.as_ref().and_then(Value::as_str) {
-            return Some(context.machine.start(world, pod.uid(), &name, cidr));
+            return Some(context.machine.start(world, pod.uid(), &name, cidr, stop_after(pod)));
         }
         sleep(RETRY).await;
     }
+}
+
+/// How long the pod may run without contact to a server, if it is fenced.
+fn stop_after(pod: &Object) -> Option<Duration> {
+    let value = pod.value();
+    let said = value["metadata"]["annotations"][fencing::STOP_AFTER_DISCONNECT].as_str()?;
+    fencing::parse(said).ok()
 }
 
 /// Says how the pod is, until it is to end.
@@ -79,6 +86,14 @@ async fn report_while_it_runs(
         if now.header.deleted.is_some() {
             return;
         }
+        if context.machine.container(pod.uid()).is_none() {
+            // It was fenced, and does not come back.
+            let failed = json!({"phase": "Failed", "reason": "Disconnected"});
+            while !report(context, pod, &failed).await {
+                sleep(RETRY).await;
+            }
+            return;
+        }
         if !shows(&now, &container) && !report(context, pod, &running(context, &container)).await {
             sleep(RETRY).await;
             continue;
@@ -88,6 +103,7 @@ async fn report_while_it_runs(
         tokio::select! {
             biased;
             changed = told.changed() => if changed.is_err() { return },
+            () = sleep(RETRY), if container.stop_after.is_some() => {}
             () = sleep(crash), if crashes => {
                 if world.is_calm() {
                     continue;

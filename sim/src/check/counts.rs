@@ -69,7 +69,9 @@ impl Counts {
         if asked < before {
             let left: i64 = siblings.iter().map(|set| self.left(view, set)).sum();
             let was = left - self.left(view, after) + self.could(view, after).min(before);
-            if left < was && least.least().is_some_and(|least| left < least) {
+            // Scaling, unlike a rollout, takes from each set its share, whatever is available.
+            let scaled = least.least() != least.most();
+            if left < was && !scaled && least.least().is_some_and(|least| left < least) {
                 found.push(format!("{} shrinks to {asked}, which leaves {left} available, not {least:?}", after.key()));
             }
         }

@@ -42,8 +42,15 @@ struct State {
     compacted: u64,
     data: BTreeMap<Bytes, (u64, Bytes)>,
     log: Vec<Step>,
+    /// For each commit, what it replaced, and whether it had to be on disk before it was answered.
+    replaced: Vec<(Vec<Replaced>, bool)>,
+    /// The newest revision that anybody may have seen.
+    given: u64,
     view: View,
 }
+
+/// A key with what it was before.
+type Replaced = (Bytes, Option<(u64, Bytes)>);
 
 /// What comes next in the log.
 pub(super) enum Next {
@@ -55,8 +62,13 @@ pub(super) enum Next {
 impl History {
     /// A history that begins with these entries.
     pub fn starting_with(start: &Range) -> Self {
-        let mut state =
-            State { first: start.revision, revision: start.revision, compacted: start.revision, ..State::default() };
+        let mut state = State {
+            first: start.revision,
+            revision: start.revision,
+            compacted: start.revision,
+            given: start.revision,
+            ..State::default()
+        };
         for entry in &start.entries {
             state.data.insert(entry.key.clone(), (entry.revision, entry.value.clone()));
             state.show(&entry.key, Some(&entry.value), entry.revision);
@@ -84,6 +96,11 @@ impl History {
     pub fn compact(&self, revision: u64) {
         let mut state = self.state.lock();
         state.compacted = state.compacted.max(revision.min(state.revision));
+    }
+
+    /// How many commits there were.
+    pub fn commits(&self) -> u64 {
+        self.state.lock().log.len() as u64
     }
 
     /// Looks at what everything looks like now.
@@ -115,7 +132,7 @@ impl History {
     /// The first object that somebody's view shows otherwise than it was at the view's revision.
     pub fn differs(&self, view: &View) -> Option<String> {
         let state = self.state.lock();
-        if view.revision() == state.revision {
+        if view.revision() >= state.revision {
             return difference(view, &state.view);
         }
         // What was changed since is put back to what it was.
@@ -158,18 +175,69 @@ impl History {
 
     /// Compares and writes in one step, as `server` asked for it.
     pub fn commit(&self, world: &World, server: usize, txn: Txn) -> Commit {
-        let mut state = self.state.lock();
+        let state = self.state.lock();
         if let Some(conflict) = state.conflict(&txn, world.plan.sabotage) {
             return conflict;
         }
         let revision = state.revision + 1;
-        let step = state.apply(&txn, revision);
+        drop(state);
+        self.record(world, server, &txn, revision);
+        Commit::Done(revision)
+    }
+
+    /// A commit has happened.
+    pub fn record(&self, world: &World, server: usize, txn: &Txn, revision: u64) {
+        let mut state = self.state.lock();
+        let mut violations = Vec::new();
+        if revision <= state.given {
+            violations.push(format!("revision {revision} is given to a commit, after {} was seen", state.given));
+        }
+        let step = state.apply(txn, revision);
         world.say(format_args!("#{revision} {}: {}", world.servers[server].name, keys(&step)));
-        let violations = world.checker.lock().step(&step, &txn, &state.view);
+        violations.extend(world.checker.lock().step(&step, txn, &state.view));
         drop(state);
         violations.into_iter().for_each(|violation| world.violated(violation));
         self.reached.set(revision);
-        Commit::Done(revision)
+    }
+
+    /// Somebody may have seen this revision.
+    pub fn has_given(&self, revision: u64) {
+        let mut state = self.state.lock();
+        state.given = state.given.max(revision);
+    }
+
+    /// The power went in the model of a store: what nobody waited for is gone, and its revisions are given again.
+    pub fn lose_what_was_not_synced(&self) {
+        let mut state = self.state.lock();
+        while state.replaced.last().is_some_and(|(_, durable)| !durable) {
+            state.undo();
+        }
+        let revision = state.revision;
+        drop(state);
+        self.reached.set(revision);
+    }
+
+    /// A store was opened after a crash and holds `found`: everything, but for commits that nobody was promised, and
+    /// with `news`, whose senders were never answered. What is wrong with that.
+    pub fn recover(&self, world: &World, server: usize, found: &Range, news: Vec<Arc<Batch>>) -> Vec<String> {
+        for batch in news {
+            let writes = batch.changes.iter().map(|change| (change.key.clone(), change.value.clone())).collect();
+            let txn = Txn { compare: Vec::new(), writes, durable: true };
+            world.say(format_args!("{} comes after all", batch.revision));
+            self.record(world, server, &txn, batch.revision);
+        }
+        let mut state = self.state.lock();
+        while !state.holds(found) {
+            match state.replaced.last() {
+                Some((_, false)) => state.undo(),
+                Some((_, true)) => {
+                    let revision = state.revision;
+                    return vec![format!("revision {revision} was acknowledged and is lost, or something else is")];
+                }
+                None => return vec!["the store holds what was never committed".to_owned()],
+            }
+        }
+        Vec::new()
     }
 }
 
@@ -190,12 +258,14 @@ impl State {
 
     fn apply(&mut self, txn: &Txn, revision: u64) -> Step {
         self.revision = revision;
-        let mut changes = Vec::new();
+        self.given = self.given.max(revision);
+        let (mut changes, mut replaced) = (Vec::new(), Vec::new());
         for (key, value) in &txn.writes {
-            match value {
+            let before = match value {
                 Some(value) => self.data.insert(key.clone(), (revision, value.clone())),
                 None => self.data.remove(key),
             };
+            replaced.push((key.clone(), before));
             changes.extend(self.show(key, value.as_ref(), revision));
         }
         self.view.advance(revision);
@@ -203,7 +273,30 @@ impl State {
         let batch = Arc::new(Batch { revision, changes: writes.collect() });
         let step = Step { batch, changes, at: Instant::now() };
         self.log.push(step.clone());
+        self.replaced.push((replaced, txn.durable));
         step
+    }
+
+    /// Takes the last commit back.
+    fn undo(&mut self) {
+        let (Some(step), Some((replaced, _))) = (self.log.pop(), self.replaced.pop()) else { return };
+        for (key, before) in replaced.into_iter().rev() {
+            match before {
+                Some(before) => self.data.insert(key, before),
+                None => self.data.remove(&key),
+            };
+        }
+        for change in step.changes.iter().rev() {
+            self.view.apply(change.key.clone(), change.before.clone(), 0);
+        }
+        self.revision = self.log.last().map_or(self.first, |step| step.batch.revision);
+    }
+
+    fn holds(&self, found: &Range) -> bool {
+        self.data.len() == found.entries.len()
+            && found.entries.iter().all(|entry| {
+                self.data.get(&entry.key).is_some_and(|(at, value)| *at == entry.revision && *value == entry.value)
+            })
     }
 
     fn show(&mut self, key: &Bytes, value: Option<&Bytes>, revision: u64) -> Option<Arc<Change>> {
