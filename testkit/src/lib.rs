@@ -28,7 +28,7 @@ pub use hollow::hollow_node;
 pub use load::{Load, LoadReport, fetch};
 pub use machine::{Machine, Output};
 pub use network::Network;
-pub use servers::Servers;
+pub use servers::{Agent, Servers};
 pub use site::{Member, Site};
 pub use small_disk::{SmallDisk, may_mount};
 

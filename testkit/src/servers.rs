@@ -16,6 +16,10 @@ use crate::machine::Machine;
 use crate::network::Network;
 use crate::wait_for;
 
+mod agent;
+
+pub use agent::Agent;
+
 const PORT: u16 = 6443;
 /// What a server is given to start.
 const START: Duration = Duration::from_secs(30);
@@ -87,6 +91,16 @@ impl Servers {
     /// A client of one server on the same machine: no partition comes between them.
     pub fn neighbour(&self, number: usize) -> Caller {
         Caller::new(self.machine(number).netns(), &self.kubeconfig(number), self.address(number))
+    }
+
+    /// Starts the agent of a node on another machine; at first it knows the server `knows` alone.
+    pub fn agent(&mut self, name: &str, knows: usize) -> Agent {
+        let machine = Machine::new();
+        // The network is the one way to this machine.
+        machine.run(["ip", "link", "del", "eth0"]).expect_ok();
+        self.network.join(&machine);
+        let kubeconfig = self.gantry(knows, &format!("kubeconfig --node {name}")).expect_ok();
+        Agent::start(machine, name, &kubeconfig)
     }
 
     /// Starts a server that was ended, and waits until it is ready.

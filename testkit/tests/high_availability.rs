@@ -40,7 +40,14 @@ fn f28_whatever_one_machine_suffers_writes_go_on_in_the_majority() {
     let status = servers.gantry(0, "status").out;
     assert_eq!((status.matches("\nserver ").count(), status.matches(": leads since").count()), (3, 1), "{status}");
     let writers = Writers::start(&servers);
+    // A node that was told of one server alone; the others it learns of.
+    let _agent = servers.agent("worker", 0);
+    let mut last = renewed(&mut servers.caller(1), |renewed| !renewed.is_empty());
     any_server_may_be_killed(&mut servers, &writers);
+    for _ in 0..2 {
+        // The first of these renewals may have come before its server was killed.
+        last = renewed(&mut servers.caller(1), |renewed| renewed != last);
+    }
     any_member_may_be_killed(&mut servers, &writers);
     a_slow_member_is_left_behind(&mut servers, &writers);
     the_leader_may_be_cut_off(&mut servers, &writers);
@@ -217,6 +224,18 @@ fn stop_time() -> Duration {
     Duration::from_secs(if long { 60 } else { 9 })
 }
 
+/// Waits until the lease of the node was renewed at a time that is `wanted`.
+fn renewed(caller: &mut Caller, wanted: impl Fn(&str) -> bool) -> String {
+    let lease = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/worker";
+    let mut time = String::new();
+    wait_for("the node renews its lease", CATCH_UP, || {
+        let lease = caller.ask("GET", lease, None).good().map_err(|answer| format!("{answer:?}"))?;
+        lease["spec"]["renewTime"].as_str().unwrap_or_default().clone_into(&mut time);
+        if wanted(&time) { Ok(()) } else { Err(time.clone()) }
+    });
+    time
+}
+
 /// Waits until these servers, and no others, are published as endpoints of the API; `asked` is the server to ask.
 fn published(servers: &Servers, asked: usize, wanted: &[usize]) {
     let wanted: BTreeSet<String> = wanted.iter().map(|number| servers.address(*number).ip().to_string()).collect();
@@ -233,8 +252,7 @@ fn published(servers: &Servers, asked: usize, wanted: &[usize]) {
 
 /// A ReplicaSet with all its pods, which nobody runs; the revision of the list.
 fn begin_replacing(caller: &mut Caller) -> String {
-    let template =
-        json!({"metadata": {"labels": {"app": "held"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let template = json!({"metadata": {"labels": {"app": "held"}}, "spec": {"containers": [{"name": "c", "image": "i"}], "nodeSelector": {"nobody": "has"}}});
     let set = json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": "held"},
         "spec": {"replicas": REPLICAS, "selector": {"matchLabels": {"app": "held"}}, "template": template},
