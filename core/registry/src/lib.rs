@@ -11,6 +11,7 @@ mod allocation;
 mod body;
 pub mod bootstrap;
 mod case;
+mod check;
 mod commit;
 mod context;
 mod create;
@@ -28,6 +29,7 @@ mod tests;
 mod update;
 
 pub use allocation::stored_kinds;
+pub use check::{Violation, check, check_object};
 pub use context::{Cidr, Context, MalformedCidr, Settings};
 pub use request::{
     Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,

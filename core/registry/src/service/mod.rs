@@ -48,7 +48,7 @@ fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<String>, draft
 }
 
 /// Names of the records that belong to a Service.
-fn reserved(service: &Value) -> BTreeSet<String> {
+pub(crate) fn reserved(service: &Value) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     if has_address(service) {
         let addresses = list_at(service, "/spec/clusterIPs").iter().filter_map(Value::as_str);

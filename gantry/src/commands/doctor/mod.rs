@@ -9,8 +9,6 @@ mod keys;
 mod network;
 mod server;
 
-use std::sync::Arc;
-
 use anyhow::{Result, bail};
 use gantry_view::View;
 use serde_json::{Value, json};
@@ -99,7 +97,6 @@ fn print(findings: &[Finding], failed: usize) -> Result<()> {
 
 /// What is wrong with the objects themselves, in words.
 pub fn examine_view(view: &View) -> Vec<String> {
-    let all = gantry_registry::stored_kinds().flat_map(|kind| view.list(kind, None));
-    let twice = all.filter(|object| view.by_uid(object.uid()).is_none_or(|found| !Arc::ptr_eq(found, object)));
-    twice.map(|object| format!("{} shares its uid {} with another object", object.key(), object.uid())).collect()
+    let found = gantry_controllers::check(view);
+    found.into_iter().map(|v| format!("{}: {} ({})", v.subject, v.message, v.rule)).collect()
 }
