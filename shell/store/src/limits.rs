@@ -38,11 +38,13 @@ pub const FORGET_KEYS: usize = 1024;
 /// Pause before a step of cleaning that failed is tried again; it doubles each time.
 pub const CLEAN_RETRY: Duration = Duration::from_secs(1);
 /// The longest such pause.
-pub const CLEAN_RETRY_MAX: Duration = Duration::from_secs(8);
+pub const CLEAN_RETRY_MAX: Duration = Duration::from_secs(4);
 /// How long a commit that is not durable may stay unsynced.
 pub const FLUSH_AFTER: Duration = Duration::from_secs(5);
 /// Keys in one leaf of the index.
 pub const LEAF_KEYS: usize = 128;
+/// Keys of a range up to which they are gathered while commits wait.
+pub const RANGE_KEYS: usize = 256;
 /// Bytes of a segment between commits that are remembered with their places.
 pub const CHECKPOINT_BYTES: u32 = 64 << 10;
 /// Bytes that are read from a segment at once.

@@ -191,6 +191,10 @@ impl Pool {
 }
 
 fn make_file(disk: &dyn Disk, length: u64) -> io::Result<Arc<dyn DiskFile>> {
+    if disk.free_bytes()? < length {
+        // Half a segment would only take the last bytes from others.
+        return Err(io::ErrorKind::StorageFull.into());
+    }
     failpoint!("store::prepare_before_create");
     let file = disk.create(NEW)?;
     failpoint!("store::prepare_after_create");

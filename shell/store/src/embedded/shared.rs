@@ -12,11 +12,13 @@ use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
 use super::Sizes;
+use super::index::{Index, Slot};
 use super::pool::Pool;
 use super::read::{self, Values};
 use super::snapshot::Snapshot;
 use super::state::State;
 use crate::disk::Disk;
+use crate::limits::RANGE_KEYS;
 use crate::watch::Log;
 use crate::{Batch, Range, Stats, StoreError};
 
@@ -117,12 +119,21 @@ impl Shared {
 
     /// All entries under a prefix, at one revision.
     pub(super) fn range(&self, prefix: &[u8]) -> Result<Range, StoreError> {
-        let (revision, wanted, files) = {
+        let (revision, index, files) = {
             let state = self.state.read();
-            let keys = state.index.from(prefix).take_while(|(key, _)| key.starts_with(prefix));
-            let wanted: Vec<(Bytes, _)> = keys.map(|(key, slot)| (key.clone(), *slot)).collect();
-            (state.revision, wanted, state.files())
+            let few = under(&state.index, prefix, RANGE_KEYS + 1);
+            if few.len() <= RANGE_KEYS {
+                let files = few.iter().filter_map(|(_, slot)| state.segments.get(&slot.segment));
+                let files = files.map(|info| (info.segment.id, info.segment.clone())).collect();
+                let revision = state.revision;
+                drop(state);
+                return Ok(Range { revision, entries: Values::new(self.disk.path(), &files).read(few)? });
+            }
+            // Many are gathered from a copy, so that no commit waits for that.
+            (state.revision, state.index.clone(), state.files())
         };
+        let wanted = under(&index, prefix, usize::MAX);
+        drop(index);
         let entries = Values::new(self.disk.path(), &files).read(wanted)?;
         Ok(Range { revision, entries })
     }
@@ -145,6 +156,12 @@ impl Shared {
         };
         read::commits(self.disk.path(), parts, revision, limit)
     }
+}
+
+/// The first keys under a prefix.
+fn under(index: &Index, prefix: &[u8], limit: usize) -> Vec<(Bytes, Slot)> {
+    let keys = index.from(prefix).take_while(|(key, _)| key.starts_with(prefix));
+    keys.take(limit).map(|(key, slot)| (key.clone(), *slot)).collect()
 }
 
 #[async_trait]
