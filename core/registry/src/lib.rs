@@ -29,7 +29,7 @@ mod tests;
 mod update;
 
 pub use allocation::stored_kinds;
-pub use check::{Violation, check, check_object};
+pub use check::check_reservations;
 pub use context::{Cidr, Context, MalformedCidr, Settings};
 pub use request::{
     Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,

@@ -19,11 +19,22 @@ use gantry_view::View;
 
 use crate::store::{History, Step};
 
+/// Commits after which the whole view is looked at, which takes longer than what a commit says by itself.
+const WHOLE_EVERY: u64 = 16;
+
+/// What must hold in every view, as the doctor asks it of real clusters.
+pub fn whole(view: &View) -> Vec<String> {
+    let found = gantry_controllers::check(view).into_iter();
+    let found = found.map(|v| format!("{}: {} ({})", v.subject, v.message, v.rule));
+    found.chain(gantry_registry::check_reservations(view)).collect()
+}
+
 /// The checks that follow every commit.
 pub struct Checker {
     leaders: leaders::Leaders,
     objects: objects::Objects,
     counts: counts::Counts,
+    commits: u64,
     /// What clients read and wrote.
     pub registers: linear::Registers,
 }
@@ -35,6 +46,7 @@ impl Checker {
             leaders: leaders::Leaders::default(),
             objects: history.look(|view| objects::Objects::new(slack, view)),
             counts: counts::Counts::new(slack),
+            commits: 0,
             registers: linear::Registers::default(),
         }
     }
@@ -46,6 +58,10 @@ impl Checker {
         for change in &step.changes {
             self.objects.step(change, view, step.at, &mut found);
             self.counts.step(change, view, step.at, &mut found);
+        }
+        self.commits += 1;
+        if self.commits.is_multiple_of(WHOLE_EVERY) {
+            found.extend(whole(view));
         }
         found
     }
