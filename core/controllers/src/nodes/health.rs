@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_kinds::tree::{list_at, str_at};
-use gantry_kinds::{LEASE, NODE, POD};
+use gantry_kinds::{LEASE, NODE, POD, Status};
 use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Turn, View};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,6 +20,8 @@ use crate::{Controller, QueueKey, time, write};
 const PERIOD: Duration = Duration::from_secs(5);
 /// Time between two turns after which this process itself has stood still.
 const STALL: Duration = Duration::from_secs(15);
+/// Codes with which the store, and not what was asked, refuses a write: it cannot be reached, does not answer, is full.
+const STORE_REFUSES: [u16; 3] = [503, 504, 507];
 /// Pods that one turn marks at most.
 const BURST: usize = 500;
 /// Namespace of the nodes' leases.
@@ -87,6 +89,14 @@ impl Controller for Health {
         outcome.again_in(if left.is_zero() { PERIOD } else { left.min(PERIOD) });
         outcome
     }
+
+    fn refused(&mut self, _key: &QueueKey, _intent: &Intent, status: &Status, turn: Turn<'_>) -> Outcome {
+        // What this server cannot write, nodes could not either: it was not they who were silent.
+        if STORE_REFUSES.contains(&status.code) {
+            self.forgive(turn.uptime);
+        }
+        Outcome::nothing()
+    }
 }
 
 impl Default for Health {
@@ -104,12 +114,17 @@ impl Health {
     fn forgive_own_stall(&mut self, now: Duration) {
         let stalled = self.last_turn.is_some_and(|last| last + STALL <= now);
         if stalled {
-            for heard in self.heard.values_mut() {
-                heard.at = now;
-                heard.marks.clear();
-            }
+            self.forgive(now);
         }
         self.last_turn = Some(now);
+    }
+
+    /// Everybody counts as heard of now.
+    fn forgive(&mut self, now: Duration) {
+        for heard in self.heard.values_mut() {
+            heard.at = now;
+            heard.marks.clear();
+        }
     }
 
     /// Notes what is new of a node. Returns when it was last heard of, by uptime.

@@ -1,11 +1,11 @@
 use gantry_kinds::tree::str_at;
-use gantry_kinds::{LEASE, NODE, POD};
+use gantry_kinds::{LEASE, NODE, POD, Status};
 use gantry_view::ObjectKey;
 use serde_json::json;
 
 use super::*;
 use crate::harness::World;
-use crate::{QueueKey, Settings, time};
+use crate::{Controller, QueueKey, Settings, time};
 
 fn node(world: &mut World, name: &str, ready: &str) -> ObjectKey {
     let conditions = json!([{"type": "Ready", "status": ready, "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]);
@@ -286,6 +286,29 @@ fn f05_a_stall_of_our_own_silences_and_empties_no_node() {
     world.settle(&mut [&mut taints]);
     assert!(nodes.iter().all(|key| look(&mut world, &mut health, key) == "True"));
     assert_eq!(evicting(&world), 0);
+}
+
+#[test]
+fn f03_what_a_full_store_refused_is_not_held_against_nodes() {
+    let (mut world, mut health) = (World::new(), Health::default());
+    let key = node(&mut world, "n1", "True");
+    look(&mut world, &mut health, &key);
+    for _ in 0..9 {
+        world.pass(5);
+        let turn = world.turn();
+        let intents = health.reconcile(&QueueKey::Object(key.clone()), turn).intents;
+        if let Some(intent) = intents.first() {
+            let full = Status::new(507, "InsufficientStorage", "no space is left");
+            health.refused(&QueueKey::Object(key.clone()), intent, &full, turn);
+        }
+    }
+    // There is room again, and the node has its whole grace to say so.
+    for _ in 0..7 {
+        assert_eq!(look(&mut world, &mut health, &key), "True");
+        world.pass(5);
+    }
+    world.pass(5);
+    assert_eq!(look(&mut world, &mut health, &key), "Unknown");
 }
 
 #[test]
