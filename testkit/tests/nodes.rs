@@ -7,6 +7,8 @@ use gantry_testkit::{PATIENCE, Site, fetch, needs_containers, wait_for};
 use serde_json::Value;
 
 const IMAGE: &str = "gantry.local/web:1";
+/// The machine of the tests may be short of room; that is not what is tested.
+const SHORT_OF_ROOM: &str = "{key: node.kubernetes.io/disk-pressure, operator: Exists, effect: NoSchedule}";
 /// Within which all is as it should be once a fault is over.
 const SOON: Duration = Duration::from_secs(10);
 
@@ -34,7 +36,7 @@ spec:
     metadata: {{labels: {{app: web}}}}
     spec:
       terminationGracePeriodSeconds: 5
-      tolerations: [{}, {}]
+      tolerations: [{SHORT_OF_ROOM}, {}, {}]
       containers:
       - name: web
         image: {IMAGE}
@@ -166,7 +168,7 @@ fn f10_a_fenced_pod_is_stopped_by_its_node() {
     for (name, annotations) in [("free", "{}"), ("fenced", "{gantry.io/stop-after-disconnect: '20'}")] {
         site.apply(&format!(
             "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, annotations: {annotations}}}\n\
-             spec: {{terminationGracePeriodSeconds: 300, containers: [{{name: web, image: '{IMAGE}'}}]}}\n"
+             spec: {{terminationGracePeriodSeconds: 300, tolerations: [{SHORT_OF_ROOM}], containers: [{{name: web, image: '{IMAGE}'}}]}}\n"
         ));
         site.kubectl(&format!("wait pod/{name} --for=condition=Ready --timeout=60s")).expect_ok();
     }
@@ -212,6 +214,7 @@ apiVersion: v1
 kind: Pod
 metadata: {{name: web, labels: {{app: web}}}}
 spec:
+  tolerations: [{SHORT_OF_ROOM}]
   containers:
   - name: web
     image: {IMAGE}
@@ -224,6 +227,7 @@ apiVersion: v1
 kind: Pod
 metadata: {{name: sick}}
 spec:
+  tolerations: [{SHORT_OF_ROOM}]
   terminationGracePeriodSeconds: 1
   containers:
   - name: sick
@@ -235,6 +239,7 @@ apiVersion: v1
 kind: Pod
 metadata: {{name: crashing}}
 spec:
+  tolerations: [{SHORT_OF_ROOM}]
   containers:
   - {{name: crashing, image: {IMAGE}, command: [sh, -c, "sleep 2; exit 1"]}}
 "#
