@@ -97,7 +97,6 @@ fn print(findings: &[Finding], failed: usize) -> Result<()> {
 
 /// What is wrong with the objects themselves, in words.
 pub fn examine_view(view: &View) -> Vec<String> {
-    let of_commits = gantry_registry::check(view).into_iter().map(|v| v.to_string());
-    let of_controllers = gantry_controllers::check(view).into_iter().map(|v| format!("{}: {}", v.subject, v.message));
-    of_commits.chain(of_controllers).collect()
+    let found = gantry_controllers::check(view);
+    found.into_iter().map(|v| format!("{}: {} ({})", v.subject, v.message, v.rule)).collect()
 }
