@@ -24,6 +24,8 @@ use crate::world::{Failure, World};
 
 /// How long everything may take to come to rest.
 const PATIENCE: Duration = Duration::from_secs(2400);
+/// After how long nothing that was sent is still on its way.
+const LATEST: Duration = Duration::from_secs(45);
 /// How often it is looked at.
 const LOOK: Duration = Duration::from_secs(5);
 /// How long it must then stay at rest.
@@ -132,6 +134,8 @@ async fn unfold(world: &Arc<World>) {
 }
 
 async fn come_to_rest(world: &World) {
+    // What is late arrives first.
+    sleep(LATEST).await;
     let began = Instant::now();
     let mut at_rest = 0;
     while at_rest < 4 {

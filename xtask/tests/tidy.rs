@@ -83,7 +83,7 @@ fn unsafe_code_has_one_room() {
 fn each_source(check: impl Fn(&Path, &str) -> Option<String>) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
     let mut files = Vec::new();
-    for folder in ["core", "shell", "gantry", "bench", "testkit", "xtask"] {
+    for folder in ["core", "shell", "gantry", "sim", "bench", "testkit", "xtask"] {
         collect(&root.join(folder), &mut files);
     }
     assert!(files.len() > 50, "the source files are found");

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::agent::{Context, say_ready};
+use super::process::{Context, say_ready};
 use crate::clock::measured;
 
 const EVERY: Duration = Duration::from_secs(10);

@@ -3,11 +3,11 @@
 //! The agent is a client as any other. What the machine does is the truth that identities and addresses are
 //! checked against.
 
-mod agent;
 mod lease;
 mod machine;
 mod pod;
+mod process;
 mod source;
 
-pub use agent::{Context, keep};
 pub use machine::{Container, Machine, Machines, Power};
+pub use process::{Context, keep};

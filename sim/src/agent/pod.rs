@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::agent::Context;
 use super::machine::Container;
+use super::process::Context;
 use crate::plan::Fault;
 
 const RETRY: Duration = Duration::from_secs(1);

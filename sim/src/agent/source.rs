@@ -9,7 +9,7 @@ use gantry_kinds::{NODE, POD};
 use gantry_view::{Change, Object, View};
 use tokio::time::sleep;
 
-use super::agent::Context;
+use super::process::Context;
 
 const RETRY: Duration = Duration::from_secs(1);
 

@@ -42,10 +42,8 @@ impl Objects {
 
     fn identity(&mut self, change: &Change, found: &mut Vec<String>) {
         match (&change.before, &change.after) {
-            (None, Some(after)) if !after.uid().is_empty() => {
-                if !self.uids.insert(after.uid().to_owned()) {
-                    found.push(format!("{} is made with a uid that was used before: {}", change.key, after.uid()));
-                }
+            (None, Some(after)) if !after.uid().is_empty() && !self.uids.insert(after.uid().to_owned()) => {
+                found.push(format!("{} is made with a uid that was used before: {}", change.key, after.uid()));
             }
             (Some(before), Some(after)) if before.uid() != after.uid() => {
                 found.push(format!("{} becomes another object without being deleted", change.key));

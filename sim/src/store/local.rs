@@ -28,10 +28,10 @@ pub(super) async fn open(world: &Arc<World>, server: usize) -> Result<Arc<dyn St
     let life = slot.life.get();
     let store = match SimulatedStore::open(world.disk.clone()) {
         // The power went after the process had ended: it is there again when somebody looks again.
-        Err(StoreError::Io { operation, cause }) if cause.contains("power") => {
+        Err(error) if error.to_string().contains("the power is off") => {
             world.disk.reseed(world.rng.next());
             world.disk.crash();
-            return Err(StoreError::Io { operation, cause });
+            return Err(error);
         }
         opened => opened?,
     };

@@ -1,5 +1,6 @@
 //! Nodes are cordoned and tainted, and let go again.
 
+use gantry_cluster::Reply;
 use gantry_kinds::NODE;
 use gantry_kinds::tree::{list_at, str_at};
 use gantry_registry::DeleteOptions;
@@ -61,8 +62,8 @@ pub(super) async fn tidy(client: &Client) {
     }
 }
 
-async fn patch(client: &Client, node: &str, patch: Value) -> Option<()> {
-    client.patch(client.any_server(), (&NODE, "", node, ""), patch).await.ok().map(drop)
+async fn patch(client: &Client, node: &str, patch: Value) -> Option<Reply> {
+    client.patch(client.any_server(), (&NODE, "", node, ""), patch).await.ok()
 }
 
 /// Sets our taint on a node or takes it off, on what was read of the others.
