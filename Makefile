@@ -34,6 +34,7 @@ lint:
 unit: export PROPTEST_RNG_SEED ?= 1
 unit: setup-test
 	cargo test --locked --workspace --exclude gantry-testkit
+	cargo test --locked -p gantry-store --features failpoints --test failpoints
 
 e2e: build setup-test ## the real binary with real containers; needs root
 	cargo test --locked -p gantry-testkit -- --nocapture --test-threads=1

@@ -21,6 +21,7 @@ fn a_start_makes_everything_once() {
     assert_eq!(ip("default", "kubernetes"), Some(json!("10.43.0.1")));
     assert_eq!(ip("kube-system", "kube-dns"), Some(json!("10.43.0.10")));
     assert!(bootstrap::requests(&world.view, &world.settings.clone()).is_empty());
+    assert_eq!(check_reservations(&world.view), Vec::<String>::new());
     world.settings.api_port = 7443;
     let moved = bootstrap::requests(&world.view, &world.settings.clone());
     assert_eq!(moved.len(), 1);

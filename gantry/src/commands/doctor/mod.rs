@@ -98,5 +98,6 @@ fn print(findings: &[Finding], failed: usize) -> Result<()> {
 /// What is wrong with the objects themselves, in words.
 pub fn examine_view(view: &View) -> Vec<String> {
     let found = gantry_controllers::check(view);
-    found.into_iter().map(|v| format!("{}: {} ({})", v.subject, v.message, v.rule)).collect()
+    let found = found.into_iter().map(|v| format!("{}: {} ({})", v.subject, v.message, v.rule));
+    found.chain(gantry_registry::check_reservations(view)).collect()
 }
