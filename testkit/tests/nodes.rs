@@ -85,7 +85,7 @@ fn no_event_is_there_twice(site: &Site) {
 }
 
 #[test]
-fn f08_a_node_that_is_cut_off_for_less_than_is_tolerated_restarts_nothing() {
+fn f8_a_node_that_is_cut_off_for_less_than_is_tolerated_restarts_nothing() {
     needs_containers!();
     let site = Site::start(2, &["--node-monitor-grace-period", "15"]);
     site.import_web_image(IMAGE);
@@ -105,7 +105,7 @@ fn f08_a_node_that_is_cut_off_for_less_than_is_tolerated_restarts_nothing() {
 }
 
 #[test]
-fn f09_a_node_that_is_cut_off_for_longer_is_replaced_and_stops_its_pods_when_it_comes_back() {
+fn f9_a_node_that_is_cut_off_for_longer_is_replaced_and_stops_its_pods_when_it_comes_back() {
     needs_containers!();
     let mut site = Site::start(2, &["--node-monitor-grace-period", "15"]);
     site.import_web_image(IMAGE);

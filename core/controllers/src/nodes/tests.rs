@@ -218,7 +218,7 @@ fn evicted_after(world: &mut World, eviction: &mut Eviction, pod: &ObjectKey) ->
 }
 
 #[test]
-fn f06_a_clock_that_is_set_evicts_nobody_early_and_keeps_nobody_for_ever() {
+fn f6_a_clock_that_is_set_evicts_nobody_early_and_keeps_nobody_for_ever() {
     for set in ["2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z", "2036-01-01T00:00:00Z"] {
         let mut world = World::new();
         let mut eviction = Eviction::default();
@@ -232,7 +232,7 @@ fn f06_a_clock_that_is_set_evicts_nobody_early_and_keeps_nobody_for_ever() {
 }
 
 #[test]
-fn f06_no_lease_expires_because_a_clock_is_set() {
+fn f6_no_lease_expires_because_a_clock_is_set() {
     for set in ["2026-01-01T01:00:00Z", "2025-12-31T23:00:00Z", "2036-01-01T00:00:00Z"] {
         let (mut world, mut health) = (World::new(), Health::default());
         let key = node(&mut world, "n1", "True");
@@ -249,7 +249,7 @@ fn f06_no_lease_expires_because_a_clock_is_set() {
 }
 
 #[test]
-fn f06_nodes_are_emptied_at_the_same_pace_whatever_the_clock_says() {
+fn f6_nodes_are_emptied_at_the_same_pace_whatever_the_clock_says() {
     for set in ["2016-01-01T00:00:00Z", "2036-01-01T00:00:00Z"] {
         let (mut world, mut controller) = (World::new(), Taints::default());
         (0..7).for_each(|at| drop(node(&mut world, &format!("up{at}"), "True")));
@@ -275,7 +275,7 @@ fn a_server_that_starts_anew_evicts_neither_early_nor_much_later() {
 }
 
 #[test]
-fn f05_a_stall_of_our_own_silences_and_empties_no_node() {
+fn f5_a_stall_of_our_own_silences_and_empties_no_node() {
     let (mut world, mut health, mut taints) = (World::new(), Health::default(), Taints::default());
     let nodes: Vec<ObjectKey> = ["n1", "n2", "n3"].map(|name| node(&mut world, name, "True")).into();
     for _ in 0..20 {
@@ -289,7 +289,7 @@ fn f05_a_stall_of_our_own_silences_and_empties_no_node() {
 }
 
 #[test]
-fn f03_what_a_full_store_refused_is_not_held_against_nodes() {
+fn f3_what_a_full_store_refused_is_not_held_against_nodes() {
     let (mut world, mut health) = (World::new(), Health::default());
     let key = node(&mut world, "n1", "True");
     look(&mut world, &mut health, &key);
@@ -312,7 +312,7 @@ fn f03_what_a_full_store_refused_is_not_held_against_nodes() {
 }
 
 #[test]
-fn f05_nodes_that_were_all_silent_have_time_to_come_back() {
+fn f5_nodes_that_were_all_silent_have_time_to_come_back() {
     let (mut world, mut controller) = (World::new(), Taints::default());
     let nodes: Vec<ObjectKey> = ["n1", "n2", "n3"].map(|name| node(&mut world, name, "Unknown")).into();
     world.settle(&mut [&mut controller]);

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn f08_a_status_that_others_have_written_is_not_ours() {
+    fn f8_a_status_that_others_have_written_is_not_ours() {
         let mut told = json!({"conditions": conditions(&Found::default(), &Value::Null, Timestamp::UNIX_EPOCH)});
         assert!(says_the_same(&told, &Found::default()));
         told["conditions"][3]["status"] = json!("Unknown");

@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn f08_a_status_that_others_have_written_is_told_again() {
+    fn f8_a_status_that_others_have_written_is_told_again() {
         let (ours, theirs) = (json!({"phase": "Running"}), json!({"phase": "Unknown"}));
         let mut held = Held { status: json!({}), revision: 3 };
         held.wrote(&ours, Some(5));

@@ -197,7 +197,7 @@ async fn an_hour_ago(_: Request<Incoming>) -> Response<Body> {
 }
 
 #[tokio::test]
-async fn f06_a_clock_that_is_off_is_told() {
+async fn f6_a_clock_that_is_off_is_told() {
     let server = Server::start(an_hour_ago).await;
     let client = server.client();
     assert_eq!(client.clock_skew(), None);
@@ -211,7 +211,7 @@ async fn f06_a_clock_that_is_off_is_told() {
 }
 
 #[tokio::test]
-async fn f06_a_certificate_that_does_not_hold_yet_is_explained() {
+async fn f6_a_certificate_that_does_not_hold_yet_is_explained() {
     // The server's clock is right and ours is behind, as far as both can tell: its certificate is of our future.
     let in_an_hour = async |_: Request<Incoming>| {
         let mut answer = server::json(200, Value::Null);
