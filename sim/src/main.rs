@@ -28,6 +28,9 @@ struct Flags {
     /// Leave faults or workloads out, by name.
     #[arg(long)]
     without: Vec<String>,
+    /// Put faults at full strength and workloads in, by name.
+    #[arg(long)]
+    with: Vec<String>,
     /// Go on after a seed that fails.
     #[arg(long)]
     keep_going: bool,
@@ -86,15 +89,35 @@ fn plan(flags: &Flags, seed: u64) -> Result<Plan> {
         plan.sabotage = Some(Sabotage::named(name).with_context(|| format!("there is no sabotage {name:?}"))?);
     }
     for name in &flags.without {
-        let fault = FAULTS.iter().find(|fault: &&Fault| format!("{fault:?}").eq_ignore_ascii_case(name));
-        let program = PROGRAMS.iter().find(|program: &&Program| format!("{program:?}").eq_ignore_ascii_case(name));
-        match (fault, program) {
-            (Some(fault), _) => drop(plan.faults.remove(fault)),
-            (None, Some(program)) => drop(plan.programs.remove(program)),
-            (None, None) => bail!("there is no fault and no workload {name:?}"),
+        match named(name)? {
+            Part::Fault(fault) => drop(plan.faults.remove(&fault)),
+            Part::Program(program) => drop(plan.programs.remove(&program)),
+        }
+    }
+    for name in &flags.with {
+        match named(name)? {
+            Part::Fault(fault) if fault.concerns(plan.embedded) => drop(plan.faults.insert(fault, 1.0)),
+            Part::Fault(_) => {}
+            Part::Program(program) => drop(plan.programs.insert(program)),
         }
     }
     Ok(plan)
+}
+
+/// What a plan is made of.
+enum Part {
+    Fault(Fault),
+    Program(Program),
+}
+
+fn named(name: &str) -> Result<Part> {
+    let fault = FAULTS.into_iter().find(|fault| format!("{fault:?}").eq_ignore_ascii_case(name));
+    let program = PROGRAMS.into_iter().find(|program| format!("{program:?}").eq_ignore_ascii_case(name));
+    match (fault, program) {
+        (Some(fault), _) => Ok(Part::Fault(fault)),
+        (None, Some(program)) => Ok(Part::Program(program)),
+        (None, None) => bail!("there is no fault and no workload {name:?}"),
+    }
 }
 
 fn tell(flags: &Flags, report: &Report) {

@@ -125,7 +125,13 @@ async fn unfold(world: &Arc<World>) {
     nemesis::relent(world);
     world.say(format_args!("calm"));
     let done = async { while programs.join_next().await.is_some() {} };
-    if timeout(PATIENCE, async { (done.await, workload::tidy(world).await) }).await.is_err() {
+    let tidied = async {
+        done.await;
+        // What is late arrives first.
+        sleep(LATEST).await;
+        workload::tidy(world).await;
+    };
+    if timeout(PATIENCE, tidied).await.is_err() {
         return world.violated("users are not answered for a long time, although nothing is wrong".to_owned());
     }
     come_to_rest(world).await;
@@ -134,8 +140,6 @@ async fn unfold(world: &Arc<World>) {
 }
 
 async fn come_to_rest(world: &World) {
-    // What is late arrives first.
-    sleep(LATEST).await;
     let began = Instant::now();
     let mut at_rest = 0;
     while at_rest < 4 {
