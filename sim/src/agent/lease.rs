@@ -22,7 +22,7 @@ pub(super) async fn renew(context: Context, uid: watch::Receiver<String>) {
         let node = uid.borrow().clone();
         let wait = match once(&context, &node).await {
             Ok(()) => {
-                context.renewed.send_replace(asked);
+                context.machine.is_confirmed(asked);
                 EVERY
             }
             Err(0) => {

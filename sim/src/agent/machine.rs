@@ -55,6 +55,8 @@ struct State {
     /// By the pod's uid.
     running: BTreeMap<String, Container>,
     next_address: u64,
+    /// When a server last confirmed the node's lease, by when that was asked for; kept on the machine's disk.
+    confirmed: Option<Instant>,
     /// It was taken away for good.
     retired: bool,
 }
@@ -169,11 +171,17 @@ impl Machine {
         Some(container.clone())
     }
 
-    /// Stops what may not go on without contact to a server: `since` is when that was last confirmed.
-    pub fn fence(&self, world: &World, since: Instant) {
-        let silent = measured(since.elapsed(), self.clock.rate());
+    /// A server has confirmed the node's lease, which was asked for then.
+    pub fn is_confirmed(&self, asked: Instant) {
+        self.state.lock().confirmed = Some(asked);
+    }
+
+    /// Stops what may not go on without contact to a server.
+    pub fn fence(&self, world: &World) {
         let state = self.state.lock();
-        let due = |container: &Container| container.stop_after.is_some_and(|most| silent >= most);
+        let silent = state.confirmed.map(|since| measured(since.elapsed(), self.clock.rate()));
+        let due =
+            |container: &Container| container.stop_after.is_some_and(|most| silent.is_none_or(|silent| silent >= most));
         let over: Vec<String> =
             state.running.iter().filter(|(_, container)| due(container)).map(|(uid, _)| uid.clone()).collect();
         drop(state);

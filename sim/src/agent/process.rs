@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::lease;
 use super::machine::{Machine, Power};
@@ -32,8 +32,6 @@ pub struct Context {
     pub machine: Arc<Machine>,
     /// The server it talks to.
     server: Arc<Mutex<usize>>,
-    /// When the node's lease was last renewed, by when that was asked for.
-    pub renewed: watch::Sender<Instant>,
 }
 
 impl Context {
@@ -79,12 +77,13 @@ pub async fn keep(world: Arc<World>, machine: Arc<Machine>) {
 async fn live(world: &Arc<World>, machine: &Arc<Machine>) {
     let client = Client::node(world, &machine.name);
     let server = Arc::new(Mutex::new(client.any_server()));
-    let context = Context { client, machine: machine.clone(), server, renewed: watch::channel(Instant::now()).0 };
-    let node = register(&context).await;
+    let context = Context { client, machine: machine.clone(), server };
     let mut parts = JoinSet::new();
+    // Before anything else: what runs may have been out of touch for long.
+    parts.spawn(fence(context.clone()));
+    let node = register(&context).await;
     let uid = watch::channel(node.uid().to_owned()).0;
     parts.spawn(lease::renew(context.clone(), uid.subscribe()));
-    parts.spawn(fence(context.clone()));
     let mut source = Source::new(context.clone());
     let mut workers = Workers { context: context.clone(), all: BTreeMap::new(), tasks: JoinSet::new() };
     loop {
@@ -105,8 +104,7 @@ async fn live(world: &Arc<World>, machine: &Arc<Machine>) {
 async fn fence(context: Context) {
     loop {
         sleep(RETRY).await;
-        let since = *context.renewed.borrow();
-        context.machine.fence(context.world(), since);
+        context.machine.fence(context.world());
     }
 }
 

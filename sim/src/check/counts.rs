@@ -68,10 +68,11 @@ impl Counts {
         }
         if asked < before {
             let left: i64 = siblings.iter().map(|set| self.left(view, set)).sum();
-            let was = left - self.left(view, after) + self.could(view, after).min(before);
+            // Only what was available for everybody is taken away for certain.
+            let takes = self.surely(view, after) > asked;
             // Scaling, unlike a rollout, takes from each set its share, whatever is available.
             let scaled = least.least() != least.most();
-            if left < was && !scaled && least.least().is_some_and(|least| left < least) {
+            if takes && !scaled && least.least().is_some_and(|least| left < least) {
                 found.push(format!("{} shrinks to {asked}, which leaves {left} available, not {least:?}", after.key()));
             }
         }
@@ -80,6 +81,12 @@ impl Counts {
     /// How many pods of a set would at the best be left available at what it asks for.
     fn left(&self, view: &View, set: &Arc<Object>) -> i64 {
         self.could(view, set).min(replicas(set))
+    }
+
+    /// How many were available, whoever looked when.
+    fn surely(&self, view: &View, set: &Arc<Object>) -> i64 {
+        let now = available_of(view, set.uid());
+        self.sets.get(set.uid()).and_then(|(_, available)| available.least()).map_or(now, |least| least.min(now))
     }
 
     /// How many were available at the best.
@@ -166,6 +173,7 @@ mod tests {
     struct Case {
         view: View,
         counts: Counts,
+        start: Instant,
         revision: u64,
     }
 
@@ -177,7 +185,9 @@ mod tests {
             let object = Object::from_value(kind, &value, self.revision).unwrap();
             let change = self.view.apply(object.key().clone(), Some(Arc::new(object)), self.revision).unwrap();
             let mut found = Vec::new();
-            self.counts.step(&change, &self.view, Instant::now(), &mut found);
+            // Longer after the last change than anybody looks back.
+            let at = self.start + Duration::from_secs(10) * u32::try_from(self.revision).unwrap();
+            self.counts.step(&change, &self.view, at, &mut found);
             found
         }
     }
@@ -189,7 +199,7 @@ mod tests {
 
     fn case() -> Case {
         let counts = Counts::new(Duration::from_secs(5));
-        let mut case = Case { view: View::new(), counts, revision: 0 };
+        let mut case = Case { view: View::new(), counts, start: Instant::now(), revision: 0 };
         let strategy = json!({"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}});
         case.put(&DEPLOYMENT, "d", json!({"spec": {"replicas": 2, "strategy": strategy}}));
         case

@@ -78,7 +78,7 @@ impl Registers {
 /// Whether an order explains the operations; the register holds 0 at first.
 pub fn linearizable(operations: &[Operation]) -> bool {
     let known = |o: &&Operation| o.act != Act::Read(None) && (o.answer.is_some() || !matches!(o.act, Act::Read(_)));
-    let operations: Vec<Operation> = operations.iter().filter(known).copied().collect();
+    let operations = observed(operations.iter().filter(known).copied().collect());
     let must: u128 = operations.iter().enumerate().filter(|(_, o)| o.answer.is_some()).map(|(at, _)| 1 << at).sum();
     let mut tried = BTreeSet::new();
     let mut open = vec![(0_u128, 0_u64)];
@@ -102,6 +102,27 @@ pub fn linearizable(operations: &[Operation]) -> bool {
         }
     }
     false
+}
+
+/// Without the writes of unknown outcome whose value nobody saw: what nobody saw explains nothing, as no value is
+/// written twice.
+fn observed(mut operations: Vec<Operation>) -> Vec<Operation> {
+    loop {
+        let needed = |operation: &Operation| match operation.act {
+            Act::Read(seen) => seen,
+            Act::Swap(old, _) => Some(old),
+            Act::Write(_) => None,
+        };
+        let seen: BTreeSet<u64> = operations.iter().filter_map(needed).collect();
+        let before = operations.len();
+        operations.retain(|operation| match operation.act {
+            Act::Write(new) | Act::Swap(_, new) => operation.answer.is_some() || seen.contains(&new),
+            Act::Read(_) => true,
+        });
+        if operations.len() == before {
+            return operations;
+        }
+    }
 }
 
 #[cfg(test)]
