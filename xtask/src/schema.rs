@@ -13,8 +13,17 @@ use serde_json::Value;
 
 /// Types whose reach is written: the bodies of all served kinds and subresources, and what the API itself speaks.
 const ROOTS: &[&str] = &[
+    "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicy",
+    "io.k8s.api.admissionregistration.v1.MutatingAdmissionPolicyBinding",
+    "io.k8s.api.admissionregistration.v1.MutatingWebhookConfiguration",
+    "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicy",
+    "io.k8s.api.admissionregistration.v1.ValidatingAdmissionPolicyBinding",
+    "io.k8s.api.admissionregistration.v1.ValidatingWebhookConfiguration",
+    "io.k8s.api.apps.v1.ControllerRevision",
+    "io.k8s.api.apps.v1.DaemonSet",
     "io.k8s.api.apps.v1.Deployment",
     "io.k8s.api.apps.v1.ReplicaSet",
+    "io.k8s.api.apps.v1.StatefulSet",
     "io.k8s.api.authentication.v1.SelfSubjectReview",
     "io.k8s.api.authentication.v1.TokenRequest",
     "io.k8s.api.authentication.v1.TokenReview",
@@ -22,25 +31,69 @@ const ROOTS: &[&str] = &[
     "io.k8s.api.authorization.v1.SelfSubjectAccessReview",
     "io.k8s.api.authorization.v1.SelfSubjectRulesReview",
     "io.k8s.api.authorization.v1.SubjectAccessReview",
+    "io.k8s.api.autoscaling.v1.HorizontalPodAutoscaler",
     "io.k8s.api.autoscaling.v1.Scale",
+    "io.k8s.api.autoscaling.v2.HorizontalPodAutoscaler",
+    "io.k8s.api.batch.v1.CronJob",
+    "io.k8s.api.batch.v1.Job",
+    "io.k8s.api.certificates.v1.CertificateSigningRequest",
+    "io.k8s.api.certificates.v1.ClusterTrustBundle",
+    "io.k8s.api.certificates.v1.PodCertificateRequest",
     "io.k8s.api.coordination.v1.Lease",
     "io.k8s.api.core.v1.Binding",
+    "io.k8s.api.core.v1.ComponentStatus",
     "io.k8s.api.core.v1.ConfigMap",
+    "io.k8s.api.core.v1.Endpoints",
     "io.k8s.api.core.v1.Event",
+    "io.k8s.api.core.v1.LimitRange",
     "io.k8s.api.core.v1.Namespace",
     "io.k8s.api.core.v1.Node",
+    "io.k8s.api.core.v1.PersistentVolume",
+    "io.k8s.api.core.v1.PersistentVolumeClaim",
     "io.k8s.api.core.v1.Pod",
+    "io.k8s.api.core.v1.PodTemplate",
+    "io.k8s.api.core.v1.ReplicationController",
+    "io.k8s.api.core.v1.ResourceQuota",
     "io.k8s.api.core.v1.Secret",
     "io.k8s.api.core.v1.Service",
     "io.k8s.api.core.v1.ServiceAccount",
     "io.k8s.api.discovery.v1.EndpointSlice",
+    "io.k8s.api.events.v1.Event",
+    "io.k8s.api.flowcontrol.v1.FlowSchema",
+    "io.k8s.api.flowcontrol.v1.PriorityLevelConfiguration",
+    "io.k8s.api.networking.v1.IPAddress",
+    "io.k8s.api.networking.v1.Ingress",
+    "io.k8s.api.networking.v1.IngressClass",
+    "io.k8s.api.networking.v1.NetworkPolicy",
+    "io.k8s.api.networking.v1.ServiceCIDR",
+    "io.k8s.api.node.v1.RuntimeClass",
     "io.k8s.api.policy.v1.Eviction",
+    "io.k8s.api.policy.v1.PodDisruptionBudget",
     "io.k8s.api.rbac.v1.ClusterRole",
     "io.k8s.api.rbac.v1.ClusterRoleBinding",
     "io.k8s.api.rbac.v1.Role",
     "io.k8s.api.rbac.v1.RoleBinding",
+    "io.k8s.api.resource.v1.DeviceClass",
+    "io.k8s.api.resource.v1.DeviceTaintRule",
+    "io.k8s.api.resource.v1.ResourceClaim",
+    "io.k8s.api.resource.v1.ResourceClaimTemplate",
+    "io.k8s.api.resource.v1.ResourceSlice",
+    "io.k8s.api.scheduling.v1.PriorityClass",
+    "io.k8s.api.storage.v1.CSIDriver",
+    "io.k8s.api.storage.v1.CSINode",
+    "io.k8s.api.storage.v1.CSIStorageCapacity",
+    "io.k8s.api.storage.v1.StorageClass",
+    "io.k8s.api.storage.v1.VolumeAttachment",
+    "io.k8s.api.storage.v1.VolumeAttributesClass",
+    "io.k8s.api.storagemigration.v1.StorageVersionMigration",
+    "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.APIGroupList",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.APIVersions",
     "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions",
     "io.k8s.apimachinery.pkg.apis.meta.v1.Status",
+    "io.k8s.apimachinery.pkg.apis.meta.v1.WatchEvent",
+    "io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService",
 ];
 
 /// Definitions that are a kind of value, not a struct, with their letter in the table.
@@ -187,29 +240,40 @@ impl Sources {
         })
     }
 
-    /// `number`, or `embedded.number` where the field belongs to an embedded message.
+    /// `number`, or `embedded.number` where the field belongs to an embedded message, and so on inwards.
     fn protobuf_numbers(&self, type_name: &str, field: &str, embedded: &str) -> String {
-        let message = format!("k8s.{}", type_name.trim_start_matches("io.k8s.").replacen("api.", "io.api.", 1));
-        let message = if let Some(rest) = type_name.strip_prefix("io.k8s.apimachinery.") {
-            format!("k8s.io.apimachinery.{rest}")
-        } else {
-            message
-        };
-        let number = |message: &str, field: &str| self.numbers.get(&(message.to_owned(), field.to_ascii_lowercase()));
-        if embedded.is_empty() {
-            return number(&message, field).map(ToString::to_string).unwrap_or_default();
+        let mut message = message(type_name);
+        let mut numbers = Vec::new();
+        for parent in embedded.split('.').filter(|parent| !parent.is_empty()) {
+            let mut name = parent.to_owned();
+            if let Some(first) = name.get_mut(0..1) {
+                first.make_ascii_lowercase();
+            }
+            // wire: Probe embeds ProbeHandler under its older name.
+            numbers.push(self.number(&message, &name).or_else(|| self.number(&message, "handler")));
+            message = message.rsplit_once('.').map(|(package, _)| format!("{package}.{parent}")).unwrap_or_default();
         }
-        let mut parent = embedded.to_owned();
-        if let Some(first) = parent.get_mut(0..1) {
-            first.make_ascii_lowercase();
+        numbers.push(self.number(&message, field));
+        let numbers: Option<Vec<String>> = numbers.into_iter().collect();
+        numbers.unwrap_or_default().join(".")
+    }
+
+    fn number(&self, message: &str, field: &str) -> Option<String> {
+        // wire: `$ref` and `x-kubernetes-list-type` are called `ref` and `xKubernetesListType` there.
+        let field = field.replace(['$', '-'], "").to_ascii_lowercase();
+        self.numbers.get(&(message.to_owned(), field)).map(ToString::to_string)
+    }
+}
+
+/// The protobuf message of a type.
+fn message(type_name: &str) -> String {
+    let rest = type_name.trim_start_matches("io.k8s.");
+    match rest.split_once('.') {
+        // wire: the packages of the types that live beside the API have underscores where OpenAPI has dashes.
+        Some((place @ ("apiextensions-apiserver" | "kube-aggregator"), inner)) => {
+            format!("k8s.io.{}.{inner}", place.replace('-', "_"))
         }
-        let inner = message.rsplit_once('.').map(|(package, _)| format!("{package}.{embedded}")).unwrap_or_default();
-        // wire: Probe embeds ProbeHandler under its older name.
-        let outer = number(&message, &parent).or_else(|| number(&message, "handler"));
-        match (outer, number(&inner, field)) {
-            (Some(outer), Some(inner)) => format!("{outer}.{inner}"),
-            _ => String::new(),
-        }
+        _ => format!("k8s.io.{rest}"),
     }
 }
 

@@ -76,6 +76,9 @@ fn pods(view: &View, machines: &Machines, left: &mut Vec<String>) {
         let ended = matches!(pod.field("status.phase"), Some("Failed" | "Succeeded"));
         let container = machines.get(node).and_then(|machine| machine.container(pod.uid()));
         there.insert(pod.uid().to_owned());
+        if !node.is_empty() && view.get(&NODE, "", node).is_none() {
+            left.push(format!("the node of {} is gone", pod.key()));
+        }
         match container {
             Some(_) if ended => left.push(format!("{} has ended and runs", pod.key())),
             Some(_) if !is_ready(pod) => left.push(format!("{} runs and is not ready", pod.key())),

@@ -155,7 +155,7 @@ fn f4_a_failed_sync_ends_the_process_and_loses_nothing() {
 fn f5_a_stalled_sync_holds_up_writers_alone() {
     let stall = seconds("GANTRY_STALL_SECONDS", 20);
     let mut server = Alone::new().arguments(GRACE_ARGUMENT);
-    let api = server.start(&format!("store::sync_delay=delay({})@150", stall.as_millis()));
+    let api = server.start(&format!("store::sync_delay=delay({})@400", stall.as_millis()));
     Runtime::new().expect("a runtime").block_on(async {
         let node = node(&server);
         let mut client = api.client();
