@@ -22,16 +22,29 @@ pub mod tree;
 pub mod typed;
 
 pub use field::{ErrorList, FieldError, Path};
+pub use kinds::binding::BINDING;
+pub use kinds::component_status::COMPONENT_STATUS;
 pub use kinds::config_map::CONFIG_MAP;
+pub use kinds::controller_revision::CONTROLLER_REVISION;
+pub use kinds::cron_job::CRON_JOB;
+pub use kinds::daemon_set::DAEMON_SET;
 pub use kinds::deployment::DEPLOYMENT;
 pub use kinds::endpoint_slice::ENDPOINT_SLICE;
+pub use kinds::endpoints::ENDPOINTS;
 pub use kinds::event::EVENT;
+pub use kinds::job::JOB;
 pub use kinds::lease::LEASE;
+pub use kinds::limit_range::LIMIT_RANGE;
 pub use kinds::namespace::NAMESPACE;
 pub use kinds::node::NODE;
+pub use kinds::persistent_volume::PERSISTENT_VOLUME;
+pub use kinds::persistent_volume_claim::PERSISTENT_VOLUME_CLAIM;
 pub use kinds::pod::POD;
+pub use kinds::pod_template::POD_TEMPLATE;
 pub use kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
 pub use kinds::replica_set::REPLICA_SET;
+pub use kinds::replication_controller::REPLICATION_CONTROLLER;
+pub use kinds::resource_quota::RESOURCE_QUOTA;
 pub use kinds::reviews::{
     LOCAL_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW,
     SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW,
@@ -39,6 +52,7 @@ pub use kinds::reviews::{
 pub use kinds::secret::SECRET;
 pub use kinds::service::SERVICE;
 pub use kinds::service_account::SERVICE_ACCOUNT;
+pub use kinds::stateful_set::STATEFUL_SET;
 pub use quantity::Quantity;
 pub use row::{Column, Kind, NoStrategy, Selectable, Strategy, Subresource, Update};
 pub use selector::{FieldSelector, LabelSelector};

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::columns::{AGE, NAME, age_of, name};
 use crate::field::{ErrorList, FieldError, Path, shown};
-use crate::kinds::{pod, workload};
+use crate::kinds::{pod, share, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::non_negative;
@@ -194,46 +194,13 @@ fn check_strategy(spec: &DeploymentSpec, path: &Path, errors: &mut ErrorList) {
 
 fn check_rolling(unavailable: Option<&IntOrString>, surge: Option<&IntOrString>, path: &Path, errors: &mut ErrorList) {
     let (unavailable_path, surge_path) = (path.child("maxUnavailable"), path.child("maxSurge"));
-    check_share(unavailable, &unavailable_path, errors);
-    check_share(surge, &surge_path, errors);
-    if share(unavailable) == 0 && share(surge) == 0 {
+    share::check(unavailable, &unavailable_path, errors);
+    share::check(surge, &surge_path, errors);
+    if share::number(unavailable) == 0 && share::number(surge) == 0 {
         let zero = json!(unavailable.unwrap_or(&IntOrString::Int(0)));
         errors.push(FieldError::invalid(&unavailable_path, zero, "may not be 0 when `maxSurge` is 0"));
     }
-    if let Some(IntOrString::String(text)) = unavailable
-        && is_percent(text)
-        && share(unavailable) > 100
-    {
-        errors.push(FieldError::invalid(&unavailable_path, text.as_str(), "must not be greater than 100%"));
-    }
-}
-
-fn is_percent(text: &str) -> bool {
-    text.strip_suffix('%').is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|c| c.is_ascii_digit()))
-}
-
-/// The number in `5` or `5%`.
-fn share(value: Option<&IntOrString>) -> i64 {
-    match value {
-        None => 0,
-        Some(IntOrString::Int(number)) => i64::from(*number),
-        Some(IntOrString::String(text)) => {
-            let digits = if is_percent(text) { text.trim_end_matches('%') } else { text };
-            digits.parse().unwrap_or(0)
-        }
-    }
-}
-
-fn check_share(value: Option<&IntOrString>, path: &Path, errors: &mut ErrorList) {
-    match value {
-        Some(IntOrString::Int(number)) => non_negative(*number, path, errors),
-        Some(IntOrString::String(text)) if !is_percent(text) => {
-            let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
-                '93%', regex used for validation is '[0-9]+%')";
-            errors.push(FieldError::invalid(path, text.as_str(), detail));
-        }
-        _ => {}
-    }
+    share::check_whole(unavailable, &unavailable_path, errors);
 }
 
 fn check_status(new: &Value, old: &Value) -> ErrorList {
@@ -249,11 +216,7 @@ fn check_status(new: &Value, old: &Value) -> ErrorList {
         "collisionCount",
     ];
     workload::check_counts(new, &counts, &["updatedReplicas", "readyReplicas", "availableReplicas"], &mut errors);
-    let collisions = |object| int_at(object, "/status/collisionCount");
-    if let Some(now) = collisions(new).filter(|now| collisions(old).is_some_and(|before| *now < before)) {
-        let path = Path::new("status").child("collisionCount");
-        errors.push(FieldError::invalid(&path, now, "cannot be decremented"));
-    }
+    workload::check_collisions(new, old, &mut errors);
     errors
 }
 

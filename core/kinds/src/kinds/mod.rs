@@ -1,17 +1,32 @@
 //! One file per kind.
 
+pub mod binding;
+pub mod component_status;
 pub mod config_map;
+pub mod controller_revision;
+pub mod cron_job;
+pub mod daemon_set;
 pub mod deployment;
 pub mod endpoint_slice;
+pub mod endpoints;
 pub mod event;
+pub mod job;
 pub mod lease;
+pub mod limit_range;
 pub mod namespace;
 pub mod node;
+pub mod persistent_volume;
+pub mod persistent_volume_claim;
 pub mod pod;
+pub mod pod_template;
 pub mod rbac;
 pub mod replica_set;
+pub mod replication_controller;
+pub mod resource_quota;
 pub mod reviews;
 pub mod secret;
 pub mod service;
 pub mod service_account;
+mod share;
+pub mod stateful_set;
 mod workload;

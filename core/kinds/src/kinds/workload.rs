@@ -1,15 +1,16 @@
-//! What Deployment and ReplicaSet share: a template, a selector, counts in the status, and columns.
+//! What the kinds that make pods share: a template, a selector, counts in the status, and columns.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
+use crate::columns::or_none;
 use crate::field::{ErrorList, FieldError, Path};
 use crate::kinds::pod;
 use crate::row::Column;
 use crate::rules::{self, non_negative};
 use crate::selector;
-use crate::tree::{list_at, str_at};
+use crate::tree::{int_at, list_at, map_at, str_at};
 
 /// The wide column of container names.
 pub const CONTAINERS: Column = Column::text("Containers", "Names of each container in the template.").wide();
@@ -18,10 +19,22 @@ pub const IMAGES: Column = Column::text("Images", "Images referenced by each con
 
 /// The wide cells: container names, images, selector.
 pub fn wide_cells(object: &Value) -> [Value; 3] {
-    let containers = list_at(object, "/spec/template/spec/containers");
-    let join = |field| containers.iter().map(|c| str_at(c, field)).collect::<Vec<_>>().join(",");
+    let [containers, images] = container_cells(object, "/spec/template");
     let selector = object.pointer("/spec/selector").map_or_else(String::new, selector::describe);
-    [Value::from(join("/name")), Value::from(join("/image")), Value::from(selector)]
+    [containers, images, Value::from(selector)]
+}
+
+/// The names and the images of the containers of the template at a JSON pointer.
+pub fn container_cells(object: &Value, template: &str) -> [Value; 2] {
+    let containers = list_at(object, &format!("{template}/spec/containers"));
+    let join = |field| Value::from(containers.iter().map(|c| str_at(c, field)).collect::<Vec<_>>().join(","));
+    [join("/name"), join("/image")]
+}
+
+/// The map of labels at a JSON pointer, as `a=b,c=d`.
+pub fn labels_cell(object: &Value, pointer: &str) -> Value {
+    let labels = map_at(object, pointer).map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()));
+    or_none(labels.collect::<Vec<_>>().join(","))
 }
 
 /// Checks the selector and the template that it must match. `raw` is the selector as written.
@@ -64,6 +77,87 @@ pub fn check_selector_and_template(
     if pod.is_some_and(|s| s.active_deadline_seconds.is_some()) {
         let detail = "activeDeadlineSeconds in ReplicaSet is not Supported";
         errors.push(FieldError::forbidden(&spec.child("activeDeadlineSeconds"), detail));
+    }
+}
+
+/// Checks what a DaemonSet selects, and its template.
+pub fn check_daemon_template(
+    selector: Option<&LabelSelector>,
+    template: &PodTemplateSpec,
+    object: &Value,
+    errors: &mut ErrorList,
+) {
+    let path = Path::new("spec");
+    if let Some(selector) = selector {
+        rules::label_selector(selector, &path.child("selector"), errors);
+    }
+    check_matches(selector, template, object, errors);
+    if selector.is_some_and(is_empty) {
+        let detail = "empty selector is invalid for daemonset";
+        errors.push(FieldError::invalid_shown(&path.child("selector"), "{}", detail));
+    }
+    pod::check_template(template, &path.child("template"), errors);
+    check_runs_always("DaemonSet", template, errors);
+}
+
+/// Checks what a StatefulSet selects, and its template.
+pub fn check_stateful_template(
+    selector: Option<&LabelSelector>,
+    template: &PodTemplateSpec,
+    object: &Value,
+    errors: &mut ErrorList,
+) {
+    let path = Path::new("spec");
+    match selector {
+        None => errors.push(FieldError::required(&path.child("selector"), "")),
+        Some(selector) => {
+            rules::label_selector(selector, &path.child("selector"), errors);
+            if is_empty(selector) {
+                let detail = "empty selector is invalid for statefulset";
+                errors.push(FieldError::invalid_shown(&path.child("selector"), "{}", detail));
+            }
+        }
+    }
+    check_matches(selector, template, object, errors);
+    pod::check_template(template, &path.child("template"), errors);
+    check_runs_always("StatefulSet", template, errors);
+}
+
+fn is_empty(selector: &LabelSelector) -> bool {
+    selector.match_labels.as_ref().is_none_or(|labels| labels.is_empty())
+        && selector.match_expressions.as_ref().is_none_or(|list| list.is_empty())
+}
+
+/// The selector selects what the template makes.
+fn check_matches(selector: Option<&LabelSelector>, template: &PodTemplateSpec, object: &Value, errors: &mut ErrorList) {
+    let raw = object.pointer("/spec/selector").unwrap_or(&Value::Null);
+    let Some(parsed) = selector::LabelSelector::from_value(raw).ok().filter(|_| is_valid(selector)) else { return };
+    let labels = template.metadata.as_ref().and_then(|m| m.labels.clone()).unwrap_or_default();
+    if !parsed.matches(&labels) {
+        let shown = object.pointer("/spec/template/metadata/labels").cloned().unwrap_or(Value::Null);
+        let path = Path::new("spec").child("template").child("metadata").child("labels");
+        errors.push(FieldError::invalid(&path, shown, "`selector` does not match template `labels`"));
+    }
+}
+
+/// The pods of the template are always restarted, and have no deadline.
+fn check_runs_always(kind: &str, template: &PodTemplateSpec, errors: &mut ErrorList) {
+    let path = Path::new("spec").child("template").child("spec");
+    let pod = template.spec.as_ref();
+    let restart = pod.and_then(|s| s.restart_policy.as_deref()).unwrap_or("Always");
+    rules::one_of(restart, &["Always"], &path.child("restartPolicy"), errors);
+    if pod.is_some_and(|s| s.active_deadline_seconds.is_some()) {
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        errors.push(FieldError::forbidden(&path.child("activeDeadlineSeconds"), detail));
+    }
+}
+
+/// The count of collisions only grows.
+pub fn check_collisions(new: &Value, old: &Value, errors: &mut ErrorList) {
+    let collisions = |object| int_at(object, "/status/collisionCount");
+    if let Some(now) = collisions(new).filter(|now| collisions(old).is_some_and(|before| *now < before)) {
+        let path = Path::new("status").child("collisionCount");
+        errors.push(FieldError::invalid(&path, now, "cannot be decremented"));
     }
 }
 

@@ -31,16 +31,23 @@ pub fn pod(new: &Value, old: Option<&Value>) -> Vec<String> {
     warnings
 }
 
-/// Warnings about the workload `object` and its template.
+/// Warnings about a workload and its template.
 pub fn template(new: &Value, old: Option<&Value>) -> Vec<String> {
-    let at = "/spec/template";
     let mut warnings = Vec::new();
     if old.is_none() {
         warnings.extend(name(new));
     }
-    if old.is_none_or(|old| old.pointer(at) != new.pointer(at)) {
-        let path = Path::new("spec").child("template").child("spec");
-        spec(&new["spec"]["template"]["spec"], &path, &mut warnings);
+    warnings.extend(template_at(new, old, &["spec", "template"]));
+    warnings
+}
+
+/// Warnings about the template that the fields of `place` lead to.
+pub fn template_at(new: &Value, old: Option<&Value>, place: &[&str]) -> Vec<String> {
+    let at = format!("/{}", place.join("/"));
+    let mut warnings = Vec::new();
+    if old.is_none_or(|old| old.pointer(&at) != new.pointer(&at)) {
+        let path = place.iter().fold(Path::default(), |path, field| path.child(field)).child("spec");
+        spec(new.pointer(&format!("{at}/spec")).unwrap_or(&Value::Null), &path, &mut warnings);
     }
     warnings
 }

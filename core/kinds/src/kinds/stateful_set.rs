@@ -1,0 +1,213 @@
+//! StatefulSets.
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use serde_json::{Map, Value, json};
+
+use crate::columns::{AGE, NAME, age_of, name};
+use crate::field::{ErrorList, FieldError, Path};
+use crate::kinds::{persistent_volume_claim, pod, workload};
+use crate::names;
+use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
+use crate::rules::{self, non_negative};
+use crate::tree::{child_or_new, children, fill, int_at, keep, set_default};
+use crate::typed;
+
+/// The row of `StatefulSet`.
+pub static STATEFUL_SET: Kind = Kind {
+    group: "apps",
+    version: "v1",
+    kind: "StatefulSet",
+    plural: "statefulsets",
+    singular: "statefulset",
+    short_names: &["sts"],
+    categories: &["all"],
+    namespaced: true,
+    verbs: STORED_VERBS,
+    subresources: &[
+        Subresource {
+            name: "scale",
+            group_version: Some(("autoscaling", "v1")),
+            kind: "Scale",
+            schema: "io.k8s.api.autoscaling.v1.Scale",
+            verbs: STATUS_VERBS,
+        },
+        Subresource {
+            name: "status",
+            group_version: None,
+            kind: "StatefulSet",
+            schema: "io.k8s.api.apps.v1.StatefulSet",
+            verbs: STATUS_VERBS,
+        },
+    ],
+    schema: "io.k8s.api.apps.v1.StatefulSet",
+    strategy: &StatefulSetStrategy,
+    columns: &[
+        NAME,
+        Column::text("Ready", "Number of the pod with ready state"),
+        AGE,
+        workload::CONTAINERS,
+        workload::IMAGES,
+    ],
+    cells,
+    selectable: &[],
+};
+
+fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
+    let count = |pointer| int_at(o, pointer).unwrap_or(0);
+    let ready = format!("{}/{}", count("/status/readyReplicas"), count("/spec/replicas"));
+    let [containers, images] = workload::container_cells(o, "/spec/template");
+    vec![name(o), Value::from(ready), age_of(o, now), containers, images]
+}
+
+struct StatefulSetStrategy;
+
+impl Strategy for StatefulSetStrategy {
+    fn default(&self, object: &mut Value) {
+        let Some(object) = object.as_object_mut() else { return };
+        let spec = child_or_new(object, "spec");
+        fill(spec, "podManagementPolicy", "OrderedReady");
+        let strategy = child_or_new(spec, "updateStrategy");
+        if strategy.get("type").and_then(Value::as_str).unwrap_or_default().is_empty() {
+            strategy.insert("type".to_owned(), Value::from("RollingUpdate"));
+            child_or_new(strategy, "rollingUpdate");
+        }
+        if strategy["type"] == "RollingUpdate"
+            && let Some(rolling) = strategy.get_mut("rollingUpdate").and_then(Value::as_object_mut)
+        {
+            set_default(rolling, "partition", 0);
+            set_default(rolling, "maxUnavailable", 1);
+        }
+        let retention = child_or_new(spec, "persistentVolumeClaimRetentionPolicy");
+        fill(retention, "whenDeleted", "Retain");
+        fill(retention, "whenScaled", "Retain");
+        set_default(spec, "replicas", 1);
+        set_default(spec, "revisionHistoryLimit", 10);
+        children(spec, "volumeClaimTemplates").for_each(default_claim);
+        pod::default_template(spec);
+    }
+
+    fn prepare_create(&self, object: &mut Value) {
+        object["status"] = json!({"replicas": 0, "availableReplicas": 0});
+    }
+
+    fn prepare_update(&self, new: &mut Value, old: &Value, update: Update<'_>) {
+        keep(new, old, if update == Update::Sub("status") { "spec" } else { "status" });
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        check(object)
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
+        if update == Update::Sub("status") {
+            return check_status(new, old);
+        }
+        let mut errors = check(new);
+        check_kept(new, old, &mut errors);
+        errors
+    }
+
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        pod::template_warnings(new, old)
+    }
+
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        names::dns_subdomain(names::stem(name, prefix))
+    }
+
+    fn counts_generation(&self) -> bool {
+        true
+    }
+}
+
+// wire: the claims are written as whole objects.
+fn default_claim(claim: &mut Map<String, Value>) {
+    set_default(claim, "kind", "PersistentVolumeClaim");
+    set_default(claim, "apiVersion", "v1");
+    persistent_volume_claim::default_claim(claim);
+}
+
+fn check(object: &Value) -> ErrorList {
+    let spec = match typed::whole::<StatefulSet>(object) {
+        Ok(set) => set.spec,
+        Err(error) => return vec![error],
+    };
+    let path = Path::new("spec");
+    let mut errors = ErrorList::new();
+    check_policies(&spec, &path, &mut errors);
+    non_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), &mut errors);
+    non_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), &mut errors);
+    if let Some(start) = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start) {
+        non_negative(start, &path.child("ordinals").child("start"), &mut errors);
+    }
+    if let Some(limit) = spec.revision_history_limit {
+        non_negative(limit, &path.child("revisionHistoryLimit"), &mut errors);
+    }
+    let selector = object.pointer("/spec/selector").filter(|s| !s.is_null()).map(|_| &spec.selector);
+    workload::check_stateful_template(selector, &spec.template, object, &mut errors);
+    errors
+}
+
+fn check_policies(spec: &StatefulSetSpec, path: &Path, errors: &mut ErrorList) {
+    let management = path.child("podManagementPolicy");
+    match spec.pod_management_policy.as_deref().unwrap_or_default() {
+        "" => errors.push(FieldError::required(&management, "")),
+        "OrderedReady" | "Parallel" => {}
+        other => errors.push(FieldError::invalid(&management, other, "must be 'OrderedReady' or 'Parallel'")),
+    }
+    let strategy_path = path.child("updateStrategy");
+    let strategy = spec.update_strategy.clone().unwrap_or_default();
+    let rolling = strategy.rolling_update.as_ref();
+    match strategy.type_.as_deref().unwrap_or_default() {
+        "" => errors.push(FieldError::required(&strategy_path, "")),
+        "OnDelete" => {}
+        "RollingUpdate" => {
+            let path = strategy_path.child("rollingUpdate");
+            if let Some(partition) = rolling.and_then(|r| r.partition) {
+                non_negative(partition, &path.child("partition"), errors);
+            }
+        }
+        _ => {}
+    }
+    let retention_path = path.child("persistentVolumeClaimRetentionPolicy");
+    let retention = spec.persistent_volume_claim_retention_policy.clone().unwrap_or_default();
+    for (field, policy) in [("whenDeleted", retention.when_deleted), ("whenScaled", retention.when_scaled)] {
+        rules::one_of(&policy.unwrap_or_default(), &["Delete", "Retain"], &retention_path.child(field), errors);
+    }
+}
+
+/// Fields of the spec that may change.
+const MUTABLE: [&str; 7] = [
+    "replicas",
+    "ordinals",
+    "template",
+    "updateStrategy",
+    "revisionHistoryLimit",
+    "persistentVolumeClaimRetentionPolicy",
+    "minReadySeconds",
+];
+
+fn check_kept(new: &Value, old: &Value, errors: &mut ErrorList) {
+    let kept = |object: &Value| {
+        let mut spec = object["spec"].clone();
+        MUTABLE.iter().for_each(|field| crate::tree::remove(&mut spec, field));
+        spec
+    };
+    if kept(new) != kept(old) {
+        let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
+            'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are \
+            forbidden";
+        errors.push(FieldError::forbidden(&Path::new("spec"), detail));
+    }
+}
+
+fn check_status(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let counts =
+        ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration", "availableReplicas"];
+    let parts = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
+    workload::check_counts(new, &counts, &parts, &mut errors);
+    workload::check_collisions(new, old, &mut errors);
+    errors
+}
