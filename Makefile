@@ -29,6 +29,7 @@ test: setup-test lint unit e2e ## all tests
 lint:
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked -p gantry --features failpoints --all-targets -- -D warnings
 
 # Property tests draw the same cases in every run; another PROPTEST_RNG_SEED draws others.
 unit: export PROPTEST_RNG_SEED ?= 1

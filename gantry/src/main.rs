@@ -16,6 +16,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use tracing_subscriber::EnvFilter;
 
+/// Objects are many small pieces of memory, made by several threads at once.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The Kubernetes version that the API is.
 pub const KUBERNETES_VERSION: &str = "v1.37.2";
 

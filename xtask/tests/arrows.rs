@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Crates with what they may use of the workspace, and whether they are pure.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("gantry-schema", &[]),
+    ("gantry-cel", &[]),
     ("gantry-kinds", &["gantry-schema"]),
     ("gantry-view", &["gantry-kinds"]),
     ("gantry-policy", &["gantry-kinds", "gantry-view"]),
@@ -42,8 +43,8 @@ const SERVER: &[&str] = &[
 /// May use everything.
 const TOPS: [&str; 5] = ["gantry", "gantry-sim", "gantry-testkit", "gantry-bench", "xtask"];
 /// What the pure crates may use from outside: nothing that reaches the world.
-const PURE_OUTSIDE: [&str; 8] =
-    ["base64", "bytes", "jiff", "k8s-openapi", "serde", "serde-saphyr", "serde_json", "thiserror"];
+const PURE_OUTSIDE: [&str; 9] =
+    ["base64", "bytes", "jiff", "k8s-openapi", "regex", "serde", "serde-saphyr", "serde_json", "thiserror"];
 
 #[test]
 fn every_arrow_is_on_the_list() {

@@ -20,7 +20,7 @@ mod state;
 mod tally;
 
 pub use pod::SCHEDULER_NAME;
-pub use scheduler::Scheduler;
+pub use scheduler::{Scheduler, Start};
 
 #[cfg(test)]
 mod tests;

@@ -40,19 +40,30 @@ pub struct Scheduler {
     next_slot: usize,
 }
 
+/// All that a scheduler starts from, at one revision.
+pub struct Start {
+    revision: u64,
+    objects: Vec<Arc<Object>>,
+}
+
 impl Scheduler {
     /// A scheduler that has seen nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Starts anew from a view; to be called when changes were missed.
-    pub fn reset(&mut self, view: &View) {
-        *self = Scheduler { read_at: Some(view.revision()), ..Scheduler::default() };
-        for kind in [&NAMESPACE, &NODE, &POD] {
-            for object in view.list(kind, None) {
-                self.set(object.key(), Some(object));
-            }
+    /// What a scheduler must know to start, taken out of a view at once: to read it takes far longer, and nobody
+    /// should wait for that.
+    pub fn start(view: &View) -> Start {
+        let kinds = [&NAMESPACE, &NODE, &POD].into_iter();
+        Start { revision: view.revision(), objects: kinds.flat_map(|kind| view.list(kind, None)).cloned().collect() }
+    }
+
+    /// Starts anew; to be called when changes were missed.
+    pub fn reset(&mut self, start: Start) {
+        *self = Scheduler { read_at: Some(start.revision), ..Scheduler::default() };
+        for object in &start.objects {
+            self.set(object.key(), Some(object));
         }
     }
 
@@ -124,7 +135,7 @@ impl Scheduler {
     /// Places what can be placed.
     pub fn turn(&mut self, turn: Turn<'_>) -> Outcome {
         if self.read_at.is_none() {
-            self.reset(turn.view);
+            self.reset(Self::start(turn.view));
         }
         self.expire(turn);
         self.queue.wake_due(turn.uptime);

@@ -23,11 +23,10 @@ pub(crate) fn read(kind: KindRef, json: &[u8], revision: u64, stamp: bool) -> Re
     let wanted: Vec<Vec<&str>> = kind.selectable.iter().map(|(path, _)| path.split('.').collect()).collect();
     let wanted: Vec<&[&str]> = wanted.iter().map(Vec::as_slice).collect();
     let mut reader = serde_json::Deserializer::from_str(text);
-    let (metadata, tree) = Top(&wanted).deserialize(&mut reader).map_err(malformed)?;
+    let (entries, tree) = Top(&wanted).deserialize(&mut reader).map_err(malformed)?;
     reader.end().map_err(malformed)?;
-    let metadata = metadata.ok_or_else(|| Malformed { why: "it has no metadata".to_owned() })?;
+    let entries = entries.ok_or_else(|| Malformed { why: "it has no metadata".to_owned() })?;
     let mut facts = Metadata::default();
-    let entries: Entries<'_> = serde_json::from_str(metadata.get()).map_err(malformed)?;
     for (key, value) in &entries.0 {
         facts.note(key, value).map_err(malformed)?;
     }
@@ -49,41 +48,39 @@ pub(crate) fn read(kind: KindRef, json: &[u8], revision: u64, stamp: bool) -> Re
         fields,
         terms,
     };
-    let json = if stamp { stamped(text, metadata.get(), &entries, revision) } else { json.to_vec() };
+    let json = if stamp { stamped(text, &entries, revision).ok_or_else(unstamped)? } else { json.to_vec() };
     Ok((header, json))
 }
 
-/// The text with `metadata.resourceVersion` set to `revision`, in the order of its keys.
-fn stamped(text: &str, metadata: &str, entries: &Entries<'_>, revision: u64) -> Vec<u8> {
-    // The metadata is a part of the text, so this is where it begins.
-    let start = metadata.as_ptr() as usize - text.as_ptr() as usize;
-    let mut out = Vec::with_capacity(text.len() + REVISION.len() + 28);
-    out.extend_from_slice(&text.as_bytes()[..start]);
-    let mine = format!("\"{REVISION}\":\"{revision}\"");
-    let mut written = false;
-    let mut separator = b'{';
-    for (key, value) in &entries.0 {
-        if !written && key.as_ref() >= REVISION {
-            out.push(separator);
-            out.extend_from_slice(mine.as_bytes());
-            (written, separator) = (true, b',');
+/// The text with `metadata.resourceVersion` set to `revision`, in the order of its keys; `None` for metadata that
+/// holds nothing which comes before.
+fn stamped(text: &str, entries: &Entries<'_>, revision: u64) -> Option<Vec<u8>> {
+    let stamp = format!("\"{revision}\"");
+    // Every value is a part of the text, so this is where it stands.
+    let place = |value: &str| {
+        let start = value.as_ptr() as usize - text.as_ptr() as usize;
+        (start, start + value.len())
+    };
+    let (from, to, stamp) = match entries.0.iter().find(|(key, _)| key == REVISION) {
+        Some((_, value)) => {
+            let (start, end) = place(value.get());
+            (start, end, stamp)
         }
-        if key != REVISION {
-            out.push(separator);
-            // A key came out of JSON, so it goes back in.
-            out.extend_from_slice(Value::from(key.as_ref()).to_string().as_bytes());
-            out.push(b':');
-            out.extend_from_slice(value.get().as_bytes());
-            separator = b',';
+        None => {
+            let (_, before) = entries.0.iter().rev().find(|(key, _)| key.as_ref() < REVISION)?;
+            let (_, end) = place(before.get());
+            (end, end, format!(",\"{REVISION}\":{stamp}"))
         }
-    }
-    if !written {
-        out.push(separator);
-        out.extend_from_slice(mine.as_bytes());
-    }
-    out.push(b'}');
-    out.extend_from_slice(&text.as_bytes()[start + metadata.len()..]);
-    out
+    };
+    let mut out = Vec::with_capacity(text.len() + stamp.len());
+    out.extend_from_slice(&text.as_bytes()[..from]);
+    out.extend_from_slice(stamp.as_bytes());
+    out.extend_from_slice(&text.as_bytes()[to..]);
+    Some(out)
+}
+
+fn unstamped() -> Malformed {
+    Malformed { why: "its metadata has no name".to_owned() }
 }
 
 fn malformed(error: impl fmt::Display) -> Malformed {
@@ -152,18 +149,18 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 #[derive(Deserialize)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// The text of `metadata`, and a tree of what is wanted besides.
+/// The entries of `metadata`, and a tree of what is wanted besides.
 struct Top<'w>(&'w [&'w [&'w str]]);
 
 impl<'de> DeserializeSeed<'de> for Top<'_> {
-    type Value = (Option<&'de RawValue>, Value);
+    type Value = (Option<Entries<'de>>, Value);
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Top<'_> {
-    type Value = (Option<&'de RawValue>, Value);
+    type Value = (Option<Entries<'de>>, Value);
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
@@ -274,7 +271,7 @@ mod tests {
             let expected: Vec<_> = kind.selectable.iter().map(|(_, read)| read(&whole)).collect();
             assert_eq!(header.fields, expected, "{}", kind.kind);
         }
-        let (header, _) = read(&EVENT, br#"{"metadata":{},"reportingComponent":"r"}"#, 1, true).unwrap();
+        let (header, _) = read(&EVENT, br#"{"metadata":{"name":"a"},"reportingComponent":"r"}"#, 1, true).unwrap();
         let source = EVENT.selectable.iter().position(|(path, _)| *path == "source").unwrap();
         assert_eq!(header.fields[source], "r");
     }
@@ -287,21 +284,27 @@ mod tests {
 
     #[test]
     fn the_text_is_stamped_in_the_order_of_keys() {
-        check("{}", r#"{"resourceVersion":"7"}"#);
         check(r#"{"name":"a","uid":"u"}"#, r#"{"name":"a","resourceVersion":"7","uid":"u"}"#);
         check(r#"{"name":"a","resourceVersion":"3","uid":"u"}"#, r#"{"name":"a","resourceVersion":"7","uid":"u"}"#);
         check(
             r#"{"annotations":{"x\"y":"ä"},"name":"a"}"#,
             r#"{"annotations":{"x\"y":"ä"},"name":"a","resourceVersion":"7"}"#,
         );
-        check(r#"{"uid":"u"}"#, r#"{"resourceVersion":"7","uid":"u"}"#);
+        check(r#"{ "name": "a" , "uid": "u" }"#, r#"{ "name": "a","resourceVersion":"7" , "uid": "u" }"#);
     }
 
     #[test]
     fn what_is_no_object_is_said_so() {
-        for text in
-            ["", "[]", "{}", "{\"metadata\":3}", "{\"metadata\":{}} x", "{\"metadata\":{\"name\":1}}", "\u{fffd}"]
-        {
+        for text in [
+            "",
+            "[]",
+            "{}",
+            "{\"metadata\":3}",
+            "{\"metadata\":{}} x",
+            "{\"metadata\":{\"name\":1}}",
+            "{\"metadata\":{}}",
+            "\u{fffd}",
+        ] {
             assert!(read(&POD, text.as_bytes(), 1, true).is_err(), "{text}");
         }
         assert!(read(&POD, &[0xff], 1, true).is_err());

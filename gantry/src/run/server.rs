@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use gantry_cluster::{Cluster, OpenError, Setup, WatchFrom};
+use gantry_cluster::{Cluster, OpenError, Setup, Topic, WatchFrom};
 use gantry_kinds::NODE;
 use gantry_registry::Settings;
 use gantry_runner::Parts;
@@ -154,8 +154,9 @@ pub async fn node_ready(server: &Running, name: &str) -> Result<()> {
 }
 
 async fn until_ready(server: &Running, name: &str) -> Result<()> {
-    let (ready, mut feed) =
-        server.cluster.watch_snapshot(|view| view.get(&NODE, "", name).is_some_and(|o| is_ready(o)));
+    let (ready, mut feed) = server
+        .cluster
+        .watch_snapshot(Topic::Kind(&NODE), |view| view.get(&NODE, "", name).is_some_and(|o| is_ready(o)));
     if ready {
         return Ok(());
     }
@@ -163,7 +164,10 @@ async fn until_ready(server: &Running, name: &str) -> Result<()> {
         let change = match feed.next().await {
             Ok(change) => change,
             Err(_) => {
-                feed = server.cluster.watch(WatchFrom::Now).map_err(|s| anyhow!("following the node: {s}"))?;
+                feed = server
+                    .cluster
+                    .watch(Topic::Kind(&NODE), WatchFrom::Now)
+                    .map_err(|s| anyhow!("following the node: {s}"))?;
                 continue;
             }
         };

@@ -22,6 +22,7 @@ use crate::follow::{self, State};
 use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
 use crate::metrics::Metrics;
 use crate::reached::Reached;
+use crate::topics::Topic;
 use crate::{compact, keys};
 
 /// The answer to a write.
@@ -177,8 +178,8 @@ impl Cluster {
         z ^ (z >> 31)
     }
 
-    /// A feed of changes. 410 `Expired` when `from` is older than what is in memory.
-    pub fn watch(&self, from: WatchFrom) -> Result<Feed, Box<Status>> {
+    /// A feed of what is about `topic`. 410 `Expired` when `from` is older than what is in memory.
+    pub fn watch(&self, topic: Topic, from: WatchFrom) -> Result<Feed, Box<Status>> {
         let state = self.state.read();
         let after = match from {
             WatchFrom::Now => state.view.revision(),
@@ -187,14 +188,14 @@ impl Cluster {
         let floor = state.history.floor();
         state
             .history
-            .feed(after, state.live.subscribe())
+            .feed(after, topic, &state.live)
             .ok_or_else(|| Box::new(Status::expired(format!("too old resource version: {after} ({floor})"))))
     }
 
     /// Reads the view and starts a feed at exactly that revision.
-    pub fn watch_snapshot<R>(&self, read: impl FnOnce(&View) -> R) -> (R, Feed) {
+    pub fn watch_snapshot<R>(&self, topic: Topic, read: impl FnOnce(&View) -> R) -> (R, Feed) {
         let state = self.state.read();
-        let feed = state.history.feed(state.view.revision(), state.live.subscribe());
+        let feed = state.history.feed(state.view.revision(), topic, &state.live);
         (read(&state.view), feed.expect("the view is never behind the history"))
     }
 

@@ -1,12 +1,13 @@
 //! The change feed: what happened, in revision order, from any revision that is still in memory.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use gantry_view::Change;
-use tokio::sync::broadcast;
 
 use crate::limits::HISTORY_CHANGES;
+use crate::topics::{Subscription, Topic, Topics};
 
 /// Where a feed starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,41 +23,17 @@ pub enum WatchFrom {
 pub struct Lagged;
 
 /// One reader's place in the change feed.
-pub struct Feed {
-    backlog: VecDeque<Arc<Change>>,
-    live: broadcast::Receiver<Arc<Change>>,
-    lagged: bool,
-}
+pub struct Feed(Subscription);
 
 impl Feed {
     /// The next change; waits for it. `Err` once changes were missed or the cluster has stopped.
     pub async fn next(&mut self) -> Result<Arc<Change>, Lagged> {
-        if let Some(change) = self.try_next()? {
-            return Ok(change);
-        }
-        let received = self.live.recv().await;
-        received.map_err(|_| self.lag())
+        poll_fn(|context| self.0.poll_next(context)).await
     }
 
     /// The next change if there is one already.
     pub fn try_next(&mut self) -> Result<Option<Arc<Change>>, Lagged> {
-        if let Some(change) = self.backlog.pop_front() {
-            return Ok(Some(change));
-        }
-        if self.lagged {
-            return Err(Lagged);
-        }
-        match self.live.try_recv() {
-            Ok(change) => Ok(Some(change)),
-            Err(broadcast::error::TryRecvError::Empty) => Ok(None),
-            Err(_) => Err(self.lag()),
-        }
-    }
-
-    /// Once changes were missed, every later answer says so.
-    fn lag(&mut self) -> Lagged {
-        self.lagged = true;
-        Lagged
+        self.0.try_next()
     }
 }
 
@@ -88,12 +65,13 @@ impl History {
         self.floor
     }
 
-    /// A feed of everything after `revision`; `None` when that is too long ago.
-    pub(crate) fn feed(&self, revision: u64, live: broadcast::Receiver<Arc<Change>>) -> Option<Feed> {
+    /// A feed of what is about `topic` after `revision`; `None` when that is too long ago.
+    pub(crate) fn feed(&self, revision: u64, topic: Topic, live: &Arc<Topics>) -> Option<Feed> {
         if revision < self.floor {
             return None;
         }
         let from = self.changes.partition_point(|c| c.revision <= revision);
-        Some(Feed { backlog: self.changes.iter().skip(from).cloned().collect(), live, lagged: false })
+        let backlog = self.changes.range(from..).filter(|change| topic.includes(change)).cloned().collect();
+        Some(Feed(live.open(topic, backlog)))
     }
 }

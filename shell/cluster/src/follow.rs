@@ -6,8 +6,7 @@ use std::sync::{Arc, Weak};
 use bytes::Bytes;
 use gantry_kinds::KindRef;
 use gantry_store::{Batch, Entry, KeyChange, Store, StoreError, Watch};
-use gantry_view::{Change, Object, ObjectKey, View};
-use tokio::sync::broadcast;
+use gantry_view::{Object, ObjectKey, View};
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, OpenError};
@@ -15,14 +14,15 @@ use crate::election::Leadership;
 use crate::failpoints::failpoint;
 use crate::feed::History;
 use crate::keys;
-use crate::limits::{FEED_CHANGES, PARSE_SHARE, REREAD_PAUSE};
+use crate::limits::{PARSE_SHARE, REREAD_PAUSE};
 use crate::metrics::Metrics;
+use crate::topics::Topics;
 
 /// What readers see, and what they are told of it.
 pub(crate) struct State {
     pub(crate) view: View,
     pub(crate) history: History,
-    pub(crate) live: broadcast::Sender<Arc<Change>>,
+    pub(crate) live: Arc<Topics>,
 }
 
 /// Reads everything at one revision.
@@ -40,8 +40,7 @@ pub(crate) async fn read(store: &dyn Store) -> Result<(State, Leadership), OpenE
         }
     }
     let view = View::load(objects, range.revision);
-    let (history, live) = (History::starting_at(range.revision), broadcast::channel(FEED_CHANGES).0);
-    Ok((State { view, history, live }, leadership))
+    Ok((State { view, history: History::starting_at(range.revision), live: Arc::default() }, leadership))
 }
 
 /// What an entry of the store is; `None` for what is no object.
@@ -94,7 +93,10 @@ pub(crate) async fn follow(cluster: Weak<Cluster>, mut watch: Watch) {
                 }
             }
             Err(error) => {
-                tracing::error!(%error, "the view no longer follows the store");
+                match error {
+                    StoreError::Closed => tracing::debug!("the store was closed"),
+                    _ => tracing::error!(%error, "the view no longer follows the store"),
+                }
                 if let Some(cluster) = cluster.upgrade() {
                     cluster.end(error);
                 }
@@ -140,9 +142,8 @@ impl Cluster {
             if let Some(change) = state.view.apply(key, object, batch.revision) {
                 Metrics::count(&self.metrics().changes);
                 let change = Arc::new(change);
-                state.history.push(change.clone());
-                // Nobody listening is fine.
-                let _ = state.live.send(change);
+                state.live.publish(&change);
+                state.history.push(change);
             }
         }
         state.view.advance(batch.revision);

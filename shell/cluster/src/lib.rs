@@ -16,6 +16,7 @@ mod keys;
 pub mod limits;
 mod metrics;
 mod reached;
+mod topics;
 
 pub use clock::{Clock, SystemClock};
 pub use cluster::{Cluster, OpenError, Reply, Setup};
@@ -24,3 +25,4 @@ pub use election::{Epoch, Leadership};
 pub use failpoints::FAILPOINTS;
 pub use feed::{Feed, Lagged, WatchFrom};
 pub use metrics::Metrics;
+pub use topics::Topic;

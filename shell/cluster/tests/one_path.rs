@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, Reply, Setup, WatchFrom};
+use gantry_cluster::{Cluster, Reply, Setup, Topic, WatchFrom};
 use gantry_kinds::{CONFIG_MAP, NAMESPACE, SERVICE, Status};
 use gantry_registry::{Body, DeleteOptions, Operation, Options, PatchKind, Request, Settings, Target, User, bootstrap};
 use gantry_store::{MemoryStore, Store};
@@ -104,14 +104,14 @@ async fn a_service_address_is_given_once() {
 async fn a_feed_tells_everything_in_order() {
     let cluster = open(Arc::new(MemoryStore::new()), 5).await;
     let start = cluster.view().revision();
-    let (count, mut live) = cluster.watch_snapshot(|view| view.count(&CONFIG_MAP));
+    let (count, mut live) = cluster.watch_snapshot(Topic::Everything, |view| view.count(&CONFIG_MAP));
     assert_eq!(count, 0);
     for n in 0..50 {
         create(&cluster, &format!("c{n}")).await.unwrap();
     }
     let delete = Operation::Delete(DeleteOptions::default());
     cluster.execute(request(config_map("c7"), delete)).await.unwrap();
-    let mut late = cluster.watch(WatchFrom::After(start)).unwrap();
+    let mut late = cluster.watch(Topic::Everything, WatchFrom::After(start)).unwrap();
     let mut last = start;
     for at in 0..51 {
         let change = live.next().await.unwrap();
@@ -133,7 +133,7 @@ async fn what_is_too_long_ago_has_expired() {
     let again = open(store, 7).await;
     assert!(again.view().get(&CONFIG_MAP, "default", "kept").is_some());
     assert_eq!(again.view().revision(), last, "nothing was missing, so nothing was written");
-    assert!(again.watch(WatchFrom::After(last)).is_ok());
-    let expired = again.watch(WatchFrom::After(last - 1)).err().expect("it has expired");
+    assert!(again.watch(Topic::Everything, WatchFrom::After(last)).is_ok());
+    let expired = again.watch(Topic::Everything, WatchFrom::After(last - 1)).err().expect("it has expired");
     assert_eq!((expired.code, expired.reason), (410, "Expired"));
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, Epoch, Feed};
+use gantry_cluster::{Cluster, Epoch, Feed, Topic};
 use gantry_controllers::{Controller, QueueKey};
 use gantry_kinds::Status;
 use gantry_view::{Change, Intent, Outcome};
@@ -60,7 +60,7 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, controller: Box<dyn Controller>
 impl Loop {
     fn start(&mut self) -> Feed {
         let controller = &self.controller;
-        let (keys, feed) = self.cluster.watch_snapshot(|view| controller.initial(view));
+        let (keys, feed) = self.cluster.watch_snapshot(Topic::Everything, |view| controller.initial(view));
         let now = Instant::now();
         keys.into_iter().for_each(|key| self.queue.add(key, now));
         feed

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use futures_util::{StreamExt, stream};
-use gantry_cluster::{Cluster, Epoch, Feed};
+use gantry_cluster::{Cluster, Epoch, Feed, Topic};
 use gantry_scheduler::Scheduler;
 use gantry_view::{Intent, ObjectKey, Outcome};
 use tokio::time::{Instant, sleep_until};
@@ -43,7 +43,9 @@ pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, epoch
 }
 
 fn restart(cluster: &Cluster, scheduler: &mut Scheduler) -> Feed {
-    cluster.watch_snapshot(|view| scheduler.reset(view)).1
+    let (start, feed) = cluster.watch_snapshot(Topic::Everything, Scheduler::start);
+    scheduler.reset(start);
+    feed
 }
 
 /// Observes what is there already; false when changes were missed.
@@ -64,7 +66,7 @@ fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
         Ok(outcome) => outcome,
         Err(_) => {
             tracing::error!("the scheduler panicked; it starts anew from the view");
-            scheduler.reset(&view);
+            scheduler.reset(Scheduler::start(&view));
             Outcome::nothing()
         }
     }

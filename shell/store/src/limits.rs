@@ -49,6 +49,8 @@ pub const RANGE_KEYS: usize = 256;
 pub const CHECKPOINT_BYTES: u32 = 64 << 10;
 /// Bytes that are read from a segment at once.
 pub const READ_BYTES: u32 = 1 << 20;
+/// Values that one thread reads at the least when many are read.
+pub const READ_SHARE: usize = 4096;
 /// Bytes between two values up to which one read brings both.
 pub const READ_GAP_BYTES: u32 = 16 << 10;
 /// Entries in one page of a snapshot.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gantry_cluster::Feed;
+use gantry_cluster::{Feed, Topic};
 use gantry_kinds::{NODE, POD};
 use gantry_view::{Change, Object, View};
 use tokio::time::sleep;
@@ -84,7 +84,7 @@ async fn connect(context: &Context) -> (Open, Told) {
         let confirmed = context.client.read(server, |_| ()).await;
         if let (Ok(()), Some(cluster)) = (confirmed, slot.cluster()) {
             let name = &context.machine.name;
-            let (pods, feed) = cluster.watch_snapshot(|view| pods(view, name));
+            let (pods, feed) = cluster.watch_snapshot(Topic::Kind(&POD), |view| pods(view, name));
             return (Open { server, life, feed }, Told::All(pods));
         }
         sleep(RETRY).await;

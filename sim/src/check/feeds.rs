@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, Feed, WatchFrom};
+use gantry_cluster::{Cluster, Feed, Topic, WatchFrom};
 use gantry_view::{Change, View};
 
 use crate::world::World;
@@ -40,7 +40,7 @@ impl Place {
     /// Reads everything and starts from there.
     fn begin(&mut self, cluster: &Cluster) -> Feed {
         let ((revision, differs), feed) =
-            cluster.watch_snapshot(|view| (view.revision(), self.world.history.differs(view)));
+            cluster.watch_snapshot(Topic::Everything, |view| (view.revision(), self.world.history.differs(view)));
         if let Some(key) = differs {
             self.wrong(format!("shows at {revision} another {key} than the history has"));
         }
@@ -55,7 +55,7 @@ impl Place {
     /// Starts from what was last seen in whole; `None` when that is too long ago.
     fn resume(&mut self, cluster: &Cluster) -> Option<Feed> {
         self.rest.clear();
-        cluster.watch(WatchFrom::After(self.revision)).ok()
+        cluster.watch(Topic::Everything, WatchFrom::After(self.revision)).ok()
     }
 
     fn check(&mut self, change: &Arc<Change>) {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use gantry_cluster::Topic;
 use gantry_kinds::{Cause, FieldError, FieldSelector, KindRef, LabelSelector, Path, Status};
-use gantry_view::Object;
+use gantry_view::{Object, ObjectKey};
 use serde_json::Value;
 
 use crate::Refusal;
@@ -30,6 +31,17 @@ pub(crate) struct Selection {
 impl Selection {
     pub(crate) fn is_everything(&self) -> bool {
         self.labels.is_everything() && self.fields.is_empty()
+    }
+
+    /// What a watcher of these objects must be told of: all that can match, and as little else as feeds are found by.
+    pub(crate) fn topic(&self, kind: KindRef, namespace: Option<&str>) -> Topic {
+        let named = self.fields.exact("metadata.name").filter(|_| !kind.namespaced || namespace.is_some());
+        if let Some(name) = named {
+            return Topic::Object(ObjectKey::new(kind, namespace.unwrap_or_default(), name));
+        }
+        let of_field = |(path, _): &(&str, _)| Topic::field(kind, path, self.fields.exact(path)?);
+        let wide = || namespace.map_or(Topic::Kind(kind), |namespace| Topic::Namespace(kind, namespace.into()));
+        kind.selectable.iter().find_map(of_field).unwrap_or_else(wide)
     }
 
     pub(crate) fn matches(&self, object: &Object) -> bool {

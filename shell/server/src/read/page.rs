@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gantry_cluster::{Cluster, WatchFrom};
+use gantry_cluster::{Cluster, Topic, WatchFrom};
 use gantry_kinds::KindRef;
 use gantry_view::{Object, ObjectKey, View};
 
@@ -80,14 +80,12 @@ fn rewind(
     objects: Vec<Arc<Object>>,
     span: (u64, u64),
 ) -> Option<Vec<Arc<Object>>> {
-    let mut feed = cluster.watch(WatchFrom::After(span.0)).ok()?;
+    let topic = namespace.map_or(Topic::Kind(kind), |namespace| Topic::Namespace(kind, namespace.into()));
+    let mut feed = cluster.watch(topic, WatchFrom::After(span.0)).ok()?;
     let mut then: BTreeMap<ObjectKey, Option<Arc<Object>>> = BTreeMap::new();
     while let Some(change) = feed.try_next().ok()?.filter(|change| change.revision <= span.1) {
-        let inside = change.key.kind == kind && namespace.is_none_or(|ns| ns == &*change.key.namespace);
-        if inside {
-            // The first change of an object knows what it was before all of them.
-            then.entry(change.key.clone()).or_insert_with(|| change.before.clone());
-        }
+        // The first change of an object knows what it was before all of them.
+        then.entry(change.key.clone()).or_insert_with(|| change.before.clone());
     }
     let mut all: BTreeMap<ObjectKey, Arc<Object>> = objects.into_iter().map(|o| (o.key().clone(), o)).collect();
     for (key, before) in then {

@@ -102,7 +102,7 @@ async fn start(
             let objects = if listing { select(view, kind, namespace, &options.selection) } else { Vec::new() };
             (objects, view.revision())
         };
-        let ((initial, revision), feed) = app.cluster.watch_snapshot(read);
+        let ((initial, revision), feed) = app.cluster.watch_snapshot(options.selection.topic(kind, namespace), read);
         return Ok(Start { initial, revision, feed });
     }
     let revision = revision.unwrap_or(0);
@@ -110,7 +110,8 @@ async fn start(
     if revision > current {
         return Err(too_large(revision, current));
     }
-    let feed = app.cluster.watch(WatchFrom::After(revision))?;
+    let topic = options.selection.topic(kind, call.list_namespace(kind));
+    let feed = app.cluster.watch(topic, WatchFrom::After(revision))?;
     Ok(Start { initial: Vec::new(), revision, feed })
 }
 

@@ -228,7 +228,7 @@ async fn next_change(held: &mut Option<Arc<Change>>, feed: &mut Feed) -> Result<
 
 #[cfg(test)]
 mod tests {
-    use gantry_cluster::Setup;
+    use gantry_cluster::{Setup, Topic};
     use gantry_kinds::NAMESPACE;
     use gantry_registry::{Settings, bootstrap};
     use gantry_store::memory::MemoryStore;
@@ -243,7 +243,7 @@ mod tests {
     #[tokio::test]
     async fn a_bookmark_comes_after_everything_that_it_covers() {
         let cluster = Cluster::open(Arc::new(MemoryStore::new()), Setup::new(Settings::default(), 5)).await.unwrap();
-        let ((), feed) = cluster.watch_snapshot(|_| ());
+        let ((), feed) = cluster.watch_snapshot(Topic::Kind(&NAMESPACE), |_| ());
         let requests = bootstrap::requests(&cluster.view(), &Settings::default());
         for request in requests {
             cluster.execute(request).await.unwrap();

@@ -1,6 +1,7 @@
 //! Reading values and commits from the segments; every byte is checked before it is given out.
 
 use std::collections::BTreeMap;
+use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use super::index::Slot;
 use super::pool::{self, Segment};
 use super::record::{self, HEADER, Header, Kind, Position};
-use crate::limits::{GROUP_BYTES, READ_BYTES, READ_GAP_BYTES};
+use crate::limits::{GROUP_BYTES, READ_BYTES, READ_GAP_BYTES, READ_SHARE};
 use crate::{Batch, Entry, KeyChange, StoreError, io_error};
 
 /// Says that a place on disk does not hold what was written there, and what to do.
@@ -41,43 +42,52 @@ impl<'a> Values<'a> {
         let mut order: Vec<usize> = (0..wanted.len()).collect();
         order.sort_unstable_by_key(|at| (wanted[*at].1.segment, wanted[*at].1.offset));
         let mut values = vec![Bytes::new(); wanted.len()];
-        let mut buffer = Vec::new();
-        let mut rest = &order[..];
-        while !rest.is_empty() {
-            let run = neighbours(&wanted, rest);
-            self.read_run(&wanted, &rest[..run], &mut buffer, &mut values)?;
-            rest = &rest[run..];
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut shares = order.chunks(order.len().div_ceil(cores).max(READ_SHARE));
+        let own = shares.next().unwrap_or_default();
+        let found = std::thread::scope(|scope| {
+            let others: Vec<_> = shares.map(|share| scope.spawn(|| self.read_share(&wanted, share))).collect();
+            let own = self.read_share(&wanted, own);
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            std::iter::once(own).chain(others).collect::<Result<Vec<_>, _>>()
+        })?;
+        for (place, value) in order.iter().zip(found.into_iter().flatten()) {
+            values[*place] = value;
         }
         let entries = wanted.into_iter().zip(values);
         Ok(entries.map(|((key, slot), value)| Entry { key, value, revision: slot.revision }).collect())
     }
 
-    fn read_run(
-        &self,
-        wanted: &[(Bytes, Slot)],
-        run: &[usize],
-        buffer: &mut Vec<u8>,
-        values: &mut [Bytes],
-    ) -> Result<(), StoreError> {
-        let (first, last) = (wanted[run[0]].1, wanted[run[run.len() - 1]].1);
-        let length = (last.offset + last.length - first.offset) as usize;
-        if buffer.len() < length {
-            buffer.resize(length, 0);
+    /// The values of some of the keys, which stand one after the other on disk.
+    fn read_share(&self, wanted: &[(Bytes, Slot)], share: &[usize]) -> Result<Vec<Bytes>, StoreError> {
+        let mut values = Vec::with_capacity(share.len());
+        let mut rest = share;
+        while !rest.is_empty() {
+            let run = neighbours(wanted, rest);
+            self.read_run(wanted, &rest[..run], &mut values)?;
+            rest = &rest[run..];
         }
+        Ok(values)
+    }
+
+    fn read_run(&self, wanted: &[(Bytes, Slot)], run: &[usize], values: &mut Vec<Bytes>) -> Result<(), StoreError> {
+        let (first, last) = (wanted[run[0]].1, wanted[run[run.len() - 1]].1);
+        let mut buffer = vec![0; (last.offset + last.length - first.offset) as usize];
         let at = Position { segment: first.segment, offset: first.offset };
         let lost = || damaged("read values", self.path, at, "the segment is not known");
         let file = &self.files.get(&first.segment).ok_or_else(lost)?.file;
-        file.read_at(&mut buffer[..length], first.offset.into()).map_err(io_error("read values"))?;
+        file.read_at(&mut buffer, first.offset.into()).map_err(io_error("read values"))?;
+        let buffer = Bytes::from(buffer);
         for place in run {
             let slot = &wanted[*place].1;
             let start = (slot.offset - first.offset) as usize;
-            let value = &buffer[start..start + slot.length as usize];
-            if crc32c::crc32c(value) != slot.crc {
+            let value = buffer.slice(start..start + slot.length as usize);
+            if crc32c::crc32c(&value) != slot.crc {
                 let at = Position { segment: slot.segment, offset: slot.offset };
                 let what = format!("the value of {} is not what was written", wanted[*place].0.escape_ascii());
                 return Err(damaged("read values", self.path, at, &what));
             }
-            values[*place] = Bytes::copy_from_slice(value);
+            values.push(value);
         }
         Ok(())
     }

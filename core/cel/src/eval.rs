@@ -1,0 +1,403 @@
+//! Running a program: every step costs, and the cost has a limit.
+//!
+//! Errors are values until they are needed: `false && error` is false. Only running out of cost ends everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::activation::Activation;
+use crate::cost::actual;
+use crate::env::Env;
+use crate::error::EvalError;
+use crate::functions::Outcome;
+use crate::plan::{Call, Loop, Node, Step, unsupported_key};
+use crate::value::{Key, List, Map, Object, Value};
+
+const STEP: u64 = 1;
+const LIST: u64 = 10;
+const MAP: u64 = 30;
+const STRUCT: u64 = 40;
+
+/// The state of one evaluation.
+pub(crate) struct Evaluation<'a, 'r> {
+    pub env: &'a Env,
+    pub activation: &'r Activation<'a>,
+    pub locals: Vec<Outcome<'a>>,
+    pub cost: u64,
+    pub limit: u64,
+}
+
+impl<'a> Evaluation<'a, '_> {
+    fn spend(&mut self, cost: u64) -> Result<(), EvalError> {
+        self.cost = self.cost.saturating_add(cost);
+        if self.cost > self.limit { Err(EvalError::CostLimit) } else { Ok(()) }
+    }
+
+    /// The value of the node.
+    pub(crate) fn run(&mut self, node: &'a Node) -> Outcome<'a> {
+        match node {
+            Node::Constant(value) => Ok(value.clone()),
+            Node::Variable(name) => {
+                self.spend(STEP)?;
+                self.activation.get(name, self.env)
+            }
+            Node::Local(at) => {
+                self.spend(STEP)?;
+                self.locals[*at].clone()
+            }
+            Node::Select(operand, name) => {
+                let of = self.operand(operand)?;
+                select(&of, name)
+            }
+            Node::Test(operand, name) => self.test(operand, name),
+            Node::OptionalSelect(operand, name) => {
+                let of = self.operand(operand)?;
+                optional(maybe_select(&of, name)?)
+            }
+            Node::Index(operand, index) => {
+                let of = self.operand(operand)?;
+                let index = self.run(index)?;
+                self::index(&of, &index)
+            }
+            Node::OptionalIndex(operand, index) => {
+                let of = self.operand(operand)?;
+                let index = self.run(index)?;
+                optional(maybe_index(&of, &index)?)
+            }
+            Node::And(one, two) => self.logical(one, two, false),
+            Node::Or(one, two) => self.logical(one, two, true),
+            Node::Conditional(condition, yes, no) => match self.run(condition)? {
+                Value::Bool(true) => self.run(yes),
+                Value::Bool(false) => self.run(no),
+                _ => Err(EvalError::no_such_overload()),
+            },
+            Node::NotStrictlyFalse(of) => match self.run(of) {
+                Err(EvalError::CostLimit) => Err(EvalError::CostLimit),
+                Ok(Value::Bool(false)) => Ok(Value::Bool(false)),
+                _ => Ok(Value::Bool(true)),
+            },
+            Node::InConstant(item, list) => {
+                let item = self.run(item)?;
+                self.spend(STEP)?;
+                crate::library::operators::contained(&item, list)
+            }
+            Node::Call(call) => self.call(call),
+            Node::List(elements) => self.list(elements),
+            Node::Map(entries) => self.map(entries),
+            Node::Struct(of, fields) => self.made(of, fields),
+            Node::Fold(fold) => self.fold(fold),
+            Node::Bind(value, result) => {
+                let value = self.run(value);
+                if matches!(value, Err(EvalError::CostLimit)) {
+                    return value;
+                }
+                self.spend(LIST)?;
+                self.locals.push(value);
+                let result = self.run(result);
+                self.locals.pop();
+                result
+            }
+        }
+    }
+    /// What a path goes on from.
+    fn operand(&mut self, node: &'a Node) -> Outcome<'a> {
+        let of = self.run(node)?;
+        self.spend(if node.is_path() { STEP } else { 2 * STEP })?;
+        Ok(of)
+    }
+    fn test(&mut self, operand: &'a Node, name: &str) -> Outcome<'a> {
+        let of = self.run(operand)?;
+        let there = match maybe_select(&of, name)? {
+            None => false,
+            Some(Value::Optional(of)) => of.is_some(),
+            Some(_) => true,
+        };
+        Ok(Value::Bool(there))
+    }
+    /// `&&` and `||`: the side that decides wins, even over an error of the other.
+    fn logical(&mut self, one: &'a Node, two: &'a Node, decisive: bool) -> Outcome<'a> {
+        let first = self.run(one);
+        match first {
+            Ok(Value::Bool(b)) if b == decisive => return Ok(Value::Bool(decisive)),
+            Err(EvalError::CostLimit) => return first,
+            _ => {}
+        }
+        let second = self.run(two);
+        match (first, second) {
+            (_, Ok(Value::Bool(b))) if b == decisive => Ok(Value::Bool(decisive)),
+            (_, Err(EvalError::CostLimit)) => Err(EvalError::CostLimit),
+            (Ok(Value::Bool(_)), Ok(Value::Bool(_))) => Ok(Value::Bool(!decisive)),
+            (Err(error), _) => Err(error),
+            (Ok(Value::Bool(_)), Err(error)) => Err(error),
+            _ => Err(EvalError::no_such_overload()),
+        }
+    }
+    fn call(&mut self, call: &'a Call) -> Outcome<'a> {
+        let mut args = Vec::with_capacity(call.args.len());
+        for arg in &call.args {
+            args.push(self.run(arg)?);
+        }
+        let before = actual::before(call.function.name, &args);
+        if self.cost.saturating_add(before) > self.limit {
+            return Err(EvalError::CostLimit);
+        }
+        let result = (call.function.run)(&args);
+        self.spend(actual::call(call, &args, &result))?;
+        result
+    }
+    fn list(&mut self, elements: &'a [(Node, bool)]) -> Outcome<'a> {
+        let mut values = Vec::with_capacity(elements.len());
+        for (element, optional) in elements {
+            let value = self.run(element)?;
+            match value {
+                Value::Optional(of) if *optional => values.extend(of.map(unshare)),
+                value => values.push(value),
+            }
+        }
+        self.spend(LIST)?;
+        Ok(Value::list(values))
+    }
+    fn map(&mut self, entries: &'a [(Node, Node, bool)]) -> Outcome<'a> {
+        let mut map = BTreeMap::new();
+        for (key, value, optional) in entries {
+            let key = self.run(key)?;
+            let mut value = self.run(value)?;
+            if let (Value::Optional(of), true) = (&value, *optional) {
+                match of.clone() {
+                    Some(of) => value = unshare(of),
+                    None => continue,
+                }
+            }
+            insert(&mut map, &key, value)?;
+        }
+        self.spend(MAP)?;
+        Ok(Value::Map(Map::Made(Arc::new(map))))
+    }
+    fn made(
+        &mut self,
+        of: &'a Arc<crate::declare::Struct>,
+        given: &'a [(Arc<str>, Node, bool)],
+    ) -> Outcome<'a> {
+        let mut fields = BTreeMap::new();
+        for (name, value, optional) in given {
+            let mut value = self.run(value)?;
+            if let (Value::Optional(of), true) = (&value, *optional) {
+                match of.clone() {
+                    Some(of) => value = unshare(of),
+                    None => continue,
+                }
+            }
+            let field = of.field(name).ok_or_else(|| EvalError::new(format!("no such field '{name}'")))?;
+            fields.insert(Arc::from(&*field.name), value);
+        }
+        self.spend(STRUCT)?;
+        Ok(Value::Struct(Object::Made(of.clone(), Arc::new(fields))))
+    }
+    fn fold(&mut self, fold: &'a Loop) -> Outcome<'a> {
+        let range = self.run(&fold.range)?;
+        let init = self.run(&fold.init);
+        let outside = self.locals.len();
+        self.locals.push(init);
+        let result = self.turns(fold, &range, outside);
+        self.locals.truncate(outside);
+        result
+    }
+    fn turns(&mut self, fold: &'a Loop, range: &Value<'a>, place: usize) -> Outcome<'a> {
+        let mut grown = Grown::of(&fold.step);
+        match range {
+            Value::List(list) => {
+                for (n, item) in list.items()?.into_iter().enumerate() {
+                    let (item, second) =
+                        if fold.two { (Value::Int(n as i64), Some(item)) } else { (item, None) };
+                    if !self.turn(fold, &mut grown, item, second, place)? {
+                        break;
+                    }
+                }
+            }
+            Value::Map(map) => {
+                for key in map.keys() {
+                    let second = if fold.two { map.get(&key).transpose()? } else { None };
+                    if !self.turn(fold, &mut grown, key.value(), second, place)? {
+                        break;
+                    }
+                }
+            }
+            _ => return Err(EvalError::new("unsupported comprehension range")),
+        }
+        if let Some(grown) = grown.value() {
+            self.locals[place] = Ok(grown);
+        }
+        self.run(&fold.result)
+    }
+    /// One turn of a loop; false when it was the last.
+    fn turn(
+        &mut self,
+        fold: &'a Loop,
+        grown: &mut Grown<'a>,
+        item: Value<'a>,
+        second: Option<Value<'a>>,
+        place: usize,
+    ) -> Result<bool, EvalError> {
+        if !matches!(self.run(&fold.condition)?, Value::Bool(true)) {
+            return Ok(false);
+        }
+        self.locals.push(Ok(item));
+        self.locals.extend(second.map(Ok));
+        let step = self.step(&fold.step, grown);
+        self.locals.truncate(place + 1);
+        match step {
+            Ok(None) => {}
+            Ok(Some(value)) => self.locals[place] = Ok(value),
+            Err(EvalError::CostLimit) => return Err(EvalError::CostLimit),
+            Err(error) if matches!(fold.step, Step::Any(_)) => self.locals[place] = Err(error),
+            Err(error) => return Err(error),
+        }
+        Ok(true)
+    }
+    fn step(&mut self, step: &'a Step, grown: &mut Grown<'a>) -> Result<Option<Value<'a>>, EvalError> {
+        let (filter, added) = match step {
+            Step::Any(node) => return self.run(node).map(Some),
+            Step::Append(filter, _) => (filter, LIST + 2 * STEP),
+            Step::Insert(filter, ..) => (filter, 2 * STEP),
+        };
+        if let Some(filter) = filter {
+            match self.run(filter)? {
+                Value::Bool(true) => {}
+                Value::Bool(false) => {
+                    self.spend(STEP)?;
+                    return Ok(None);
+                }
+                _ => return Err(EvalError::no_such_overload()),
+            }
+        }
+        match (step, grown) {
+            (Step::Append(_, value), Grown::List(list)) => {
+                let value = self.run(value)?;
+                list.push(value);
+            }
+            (Step::Insert(_, Some(key), value), Grown::Map(map)) => {
+                let (key, value) = (self.run(key)?, self.run(value)?);
+                insert(map, &key, value)?;
+            }
+            (Step::Insert(_, None, entries), Grown::Map(map)) => {
+                let Value::Map(entries) = self.run(entries)? else { return Err(EvalError::no_such_overload()) };
+                for key in entries.keys() {
+                    let value = entries.get(&key).ok_or_else(EvalError::no_such_overload)??;
+                    insert(map, &key.value(), value)?;
+                }
+            }
+            _ => return Err(EvalError::no_such_overload()),
+        }
+        self.spend(added)?;
+        Ok(None)
+    }
+}
+
+/// A collection that grows turn by turn.
+enum Grown<'a> {
+    Nothing,
+    List(Vec<Value<'a>>),
+    Map(BTreeMap<Key<'a>, Value<'a>>),
+}
+
+impl<'a> Grown<'a> {
+    fn of(step: &Step) -> Self {
+        match step {
+            Step::Any(_) => Grown::Nothing,
+            Step::Append(..) => Grown::List(Vec::new()),
+            Step::Insert(..) => Grown::Map(BTreeMap::new()),
+        }
+    }
+    fn value(self) -> Option<Value<'a>> {
+        match self {
+            Grown::Nothing => None,
+            Grown::List(list) => Some(Value::list(list)),
+            Grown::Map(map) => Some(Value::Map(Map::Made(Arc::new(map)))),
+        }
+    }
+}
+
+fn insert<'a>(map: &mut BTreeMap<Key<'a>, Value<'a>>, key: &Value<'a>, value: Value<'a>) -> Result<(), EvalError> {
+    let found = Key::of(key).ok_or_else(|| unsupported_key(key))?;
+    if map.contains_key(&found) {
+        return Err(EvalError::new(format!("insert failed: key {} already exists", crate::library::convert::shown(key))));
+    }
+    map.insert(found, value);
+    Ok(())
+}
+
+fn unshare<'a>(value: Arc<Value<'a>>) -> Value<'a> {
+    Arc::try_unwrap(value).unwrap_or_else(|shared| (*shared).clone())
+}
+
+fn optional<'a>(value: Option<Value<'a>>) -> Outcome<'a> {
+    Ok(match value {
+        Some(Value::Optional(of)) => Value::Optional(of),
+        value => Value::Optional(value.map(Arc::new)),
+    })
+}
+
+fn select<'a>(of: &Value<'a>, name: &str) -> Outcome<'a> {
+    match maybe_select(of, name)? {
+        Some(value) => Ok(value),
+        None if matches!(of, Value::Optional(_)) => Ok(Value::Optional(None)),
+        None => Err(EvalError::no_such_key(name)),
+    }
+}
+
+/// The field, if it is there; of an optional value an optional field.
+fn maybe_select<'a>(of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, EvalError> {
+    match of {
+        Value::Map(map) => {
+            map.get(&Key::String(crate::value::Text::Made(name.into()))).transpose()
+        }
+        Value::Struct(object) => object.field(name).transpose(),
+        Value::Optional(None) => Ok(None),
+        Value::Optional(Some(of)) => Ok(maybe_select(of, name)?.map(|value| match value {
+            Value::Optional(of) => Value::Optional(of),
+            value => Value::some(value),
+        })),
+        _ => Err(EvalError::no_such_overload()),
+    }
+}
+
+fn index<'a>(of: &Value<'a>, index: &Value<'a>) -> Outcome<'a> {
+    if let Some(value) = maybe_index(of, index)? {
+        return Ok(value);
+    }
+    let shown = crate::library::convert::shown(index);
+    match of {
+        Value::Optional(_) => Ok(Value::Optional(None)),
+        Value::List(_) => Err(EvalError::new(format!("index out of bounds: {shown}"))),
+        _ => Err(EvalError::no_such_key(shown)),
+    }
+}
+
+/// The element or entry, if it is there.
+fn maybe_index<'a>(of: &Value<'a>, index: &Value<'a>) -> Result<Option<Value<'a>>, EvalError> {
+    match of {
+        Value::List(list) => element(list, index),
+        Value::Map(map) => match Key::to_find(index) {
+            Some(key) => map.get(&key).transpose(),
+            None if matches!(index, Value::Double(_)) => Ok(None),
+            None => Err(unsupported_key(index)),
+        },
+        Value::Struct(object) => match index {
+            Value::String(name) => object.field(name).transpose(),
+            _ => Err(EvalError::no_such_overload()),
+        },
+        Value::Optional(None) => Ok(None),
+        Value::Optional(Some(of)) => Ok(maybe_index(of, index)?.map(Value::some)),
+        _ => Err(EvalError::no_such_overload()),
+    }
+}
+
+fn element<'a>(list: &List<'a>, index: &Value<'a>) -> Result<Option<Value<'a>>, EvalError> {
+    let at = match index {
+        Value::Int(n) => usize::try_from(*n).ok(),
+        Value::Uint(n) => usize::try_from(*n).ok(),
+        Value::Double(n) if n.fract() == 0.0 && *n >= 0.0 && *n <= 2f64.powi(53) => Some(*n as usize),
+        _ => return Err(EvalError::new(format!("unsupported index type '{}' in list", index.type_of()))),
+    };
+    at.and_then(|at| list.get(at)).transpose()
+}
