@@ -54,7 +54,7 @@ pub(crate) enum Shape {
 
 /// How lists are compared and added.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Merge {
+pub enum Merge {
     /// By order.
     Atomic,
     /// As sets.
@@ -262,9 +262,8 @@ fn merge(schema: &Value) -> Merge {
 fn object(schema: &Value, root: bool, name: &str, depth: usize) -> Declared {
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
-    let required = |name: &str| {
-        schema.get("required").and_then(Value::as_array).is_some_and(|all| all.iter().any(|r| r == name))
-    };
+    let required =
+        |name: &str| schema.get("required").and_then(Value::as_array).is_some_and(|all| all.iter().any(|r| r == name));
     let mut fields = BTreeMap::new();
     let mut min_bytes = 2;
     for (property, schema) in properties {

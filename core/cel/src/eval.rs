@@ -173,11 +173,7 @@ impl<'a> Evaluation<'a, '_> {
         self.spend(MAP)?;
         Ok(Value::Map(Map::Made(Arc::new(map))))
     }
-    fn made(
-        &mut self,
-        of: &'a Arc<crate::declare::Struct>,
-        given: &'a [(Arc<str>, Node, bool)],
-    ) -> Outcome<'a> {
+    fn made(&mut self, of: &'a Arc<crate::declare::Struct>, given: &'a [(Arc<str>, Node, bool)]) -> Outcome<'a> {
         let mut fields = BTreeMap::new();
         for (name, value, optional) in given {
             let mut value = self.run(value)?;
@@ -207,8 +203,7 @@ impl<'a> Evaluation<'a, '_> {
         match range {
             Value::List(list) => {
                 for (n, item) in list.items()?.into_iter().enumerate() {
-                    let (item, second) =
-                        if fold.two { (Value::Int(n as i64), Some(item)) } else { (item, None) };
+                    let (item, second) = if fold.two { (Value::Int(n as i64), Some(item)) } else { (item, None) };
                     if !self.turn(fold, &mut grown, item, second, place)? {
                         break;
                     }
@@ -320,7 +315,10 @@ impl<'a> Grown<'a> {
 fn insert<'a>(map: &mut BTreeMap<Key<'a>, Value<'a>>, key: &Value<'a>, value: Value<'a>) -> Result<(), EvalError> {
     let found = Key::of(key).ok_or_else(|| unsupported_key(key))?;
     if map.contains_key(&found) {
-        return Err(EvalError::new(format!("insert failed: key {} already exists", crate::library::convert::shown(key))));
+        return Err(EvalError::new(format!(
+            "insert failed: key {} already exists",
+            crate::library::convert::shown(key)
+        )));
     }
     map.insert(found, value);
     Ok(())
@@ -348,9 +346,7 @@ fn select<'a>(of: &Value<'a>, name: &str) -> Outcome<'a> {
 /// The field, if it is there; of an optional value an optional field.
 fn maybe_select<'a>(of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, EvalError> {
     match of {
-        Value::Map(map) => {
-            map.get(&Key::String(crate::value::Text::Made(name.into()))).transpose()
-        }
+        Value::Map(map) => map.get(&Key::String(crate::value::Text::Made(name.into()))).transpose(),
         Value::Struct(object) => object.field(name).transpose(),
         Value::Optional(None) => Ok(None),
         Value::Optional(Some(of)) => Ok(maybe_select(of, name)?.map(|value| match value {

@@ -43,7 +43,7 @@ mod value;
 
 pub use activation::Activation;
 pub use authorizer::{Attributes, Authorizer, Decision, Question};
-pub use declare::{Declared, Field, Struct};
+pub use declare::{Declared, Field, Merge, Struct};
 pub use env::Env;
 pub use error::{CompileError, EvalError, Issue};
 pub use escape::escape;

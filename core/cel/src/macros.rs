@@ -184,9 +184,7 @@ fn collection(make: &mut Maker<'_>, function: &str, item: &str, mut rest: Vec<Ex
             let key = make.nodes.ident(make.at, item);
             (Kind::Map(Vec::new()), make.call(operator::MAP_INSERT, vec![accumulator, key, added]))
         }
-        "transformMapEntry" => {
-            (Kind::Map(Vec::new()), make.call(operator::MAP_INSERT, vec![accumulator, added]))
-        }
+        "transformMapEntry" => (Kind::Map(Vec::new()), make.call(operator::MAP_INSERT, vec![accumulator, added])),
         _ => {
             let list = make.list(vec![added]);
             (Kind::List(Vec::new()), make.call(operator::ADD, vec![accumulator, list]))

@@ -90,8 +90,27 @@ const AFTER: [T; 19] = [
     T::Percent,
 ];
 const RESERVED: [&str; 21] = [
-    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop",
-    "package", "namespace", "null", "return", "true", "var", "void", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "false",
+    "for",
+    "function",
+    "if",
+    "import",
+    "in",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "null",
+    "return",
+    "true",
+    "var",
+    "void",
+    "while",
 ];
 
 impl Parser<'_> {
@@ -150,10 +169,8 @@ impl Parser<'_> {
     fn deeper<R>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<R>) -> Parse<R> {
         self.depth += 1;
         if self.depth > limits::DEPTH {
-            self.issues.push(Issue {
-                at: None,
-                message: format!("expression recursion limit exceeded: {}", limits::DEPTH),
-            });
+            self.issues
+                .push(Issue { at: None, message: format!("expression recursion limit exceeded: {}", limits::DEPTH) });
             return Err(Stop);
         }
         let result = inner(self);
@@ -456,7 +473,12 @@ impl Parser<'_> {
         None
     }
     fn made(&mut self, names: usize) -> Parse<Expr> {
-        let name: String = (0..names).map(|_| self.take()).map(|t| self.text_of(t)).collect();
+        let name: String = (0..names)
+            .map(|_| {
+                let token = self.take();
+                self.text_of(token)
+            })
+            .collect();
         let open = self.take();
         let mut fields = Vec::new();
         while self.peek().kind != T::RightBrace {

@@ -8,9 +8,9 @@ use crate::check::Checked;
 use crate::declare::Struct;
 use crate::error::EvalError;
 use crate::functions::{self, Declaration};
+use crate::pattern;
 use crate::types::Type;
 use crate::value::{Key, Map, Value};
-use crate::pattern;
 
 /// One step of a program.
 #[derive(Debug)]
@@ -41,8 +41,6 @@ pub(crate) enum Node {
 /// A function with its arguments.
 pub(crate) struct Call {
     pub function: &'static Declaration,
-    /// The overloads that it may be.
-    pub overloads: Vec<&'static str>,
     pub args: Vec<Node>,
 }
 
@@ -103,10 +101,11 @@ impl Planner<'_> {
                     Node::Select(operand, select.field.clone())
                 }
             }
-            Kind::Call(call) => self.call(expr, call),
+            Kind::Call(call) => self.call(call),
             Kind::List(elements) => {
                 let parts: Vec<_> = elements.iter().map(|e| (self.node(&e.value), e.optional)).collect();
-                let all: Option<Vec<_>> = parts.iter().map(|(node, optional)| node.value().filter(|_| !optional)).collect();
+                let all: Option<Vec<_>> =
+                    parts.iter().map(|(node, optional)| node.value().filter(|_| !optional)).collect();
                 all.map_or(Node::List(parts), |all| Node::Constant(Value::list(all)))
             }
             Kind::Map(entries) => self.map(entries),
@@ -129,8 +128,7 @@ impl Planner<'_> {
         }
     }
     fn map(&mut self, entries: &[ast::Entry]) -> Node {
-        let parts: Vec<_> =
-            entries.iter().map(|e| (self.node(&e.key), self.node(&e.value), e.optional)).collect();
+        let parts: Vec<_> = entries.iter().map(|e| (self.node(&e.key), self.node(&e.value), e.optional)).collect();
         let mut all = BTreeMap::new();
         for (key, value, optional) in &parts {
             let entry = key.value().as_ref().and_then(Key::of).zip(value.value());
@@ -141,7 +139,7 @@ impl Planner<'_> {
         }
         Node::Constant(Value::Map(Map::Made(Arc::new(all))))
     }
-    fn call(&mut self, expr: &Expr, call: &ast::Call) -> Node {
+    fn call(&mut self, call: &ast::Call) -> Node {
         let args = &call.args;
         match (&*call.function, args.len()) {
             (operator::AND, 2) => Node::And(self.boxed(&args[0]), self.boxed(&args[1])),
@@ -158,10 +156,10 @@ impl Planner<'_> {
                 };
                 Node::OptionalSelect(self.boxed(&args[0]), name.clone())
             }
-            _ => self.function(expr, call),
+            _ => self.function(call),
         }
     }
-    fn function(&mut self, expr: &Expr, call: &ast::Call) -> Node {
+    fn function(&mut self, call: &ast::Call) -> Node {
         let Some(function) = functions::find(call.function.trim_start_matches('.')) else {
             return Node::Constant(Value::Null);
         };
@@ -178,14 +176,13 @@ impl Planner<'_> {
         {
             args[1] = Node::Constant(ready);
         }
-        let overloads = self.checked.overloads.get(&expr.id).cloned().unwrap_or_default();
         if is_conversion(function.name)
             && let [Node::Constant(of)] = &args[..]
             && let Ok(value) = (function.run)(std::slice::from_ref(of))
         {
             return Node::Constant(value);
         }
-        Node::Call(Box::new(Call { function, overloads, args }))
+        Node::Call(Box::new(Call { function, args }))
     }
     fn fold(&mut self, fold: &Fold) -> Node {
         if fold.is_bind() {

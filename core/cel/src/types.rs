@@ -215,9 +215,11 @@ impl fmt::Display for Type {
 }
 
 /// What type parameters stand for.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Bindings {
     bound: BTreeMap<u32, Type>,
+    /// What was changed since the last assignment began, and what it was before.
+    undo: Vec<(u32, Option<Type>)>,
     next: u32,
 }
 
@@ -243,10 +245,15 @@ impl Bindings {
         if wanted.len() != found.len() {
             return false;
         }
-        let before = self.bound.clone();
+        self.undo.clear();
         let fits = wanted.iter().zip(found).all(|(wanted, found)| self.unify(wanted, found));
         if !fits {
-            self.bound = before;
+            while let Some((param, before)) = self.undo.pop() {
+                match before {
+                    Some(before) => drop(self.bound.insert(param, before)),
+                    None => drop(self.bound.remove(&param)),
+                }
+            }
         }
         fits
     }
@@ -287,15 +294,19 @@ impl Bindings {
             }
             let general = to.clone().more_general(known);
             if !self.mentions(&general, param) {
-                self.bound.insert(param, general);
+                self.set(param, general);
             }
             return Bound::Yes;
         }
         if self.mentions(to, param) {
             return Bound::No;
         }
-        self.bound.insert(param, to.clone());
+        self.set(param, to.clone());
         Bound::Yes
+    }
+    fn set(&mut self, param: u32, to: Type) {
+        let before = self.bound.insert(param, to);
+        self.undo.push((param, before));
     }
     fn mentions(&self, of: &Type, param: u32) -> bool {
         match of {

@@ -90,7 +90,13 @@ fn containing(cidr: &Value<'_>, other: &Value<'_>) -> u64 {
 /// The size that costs are reckoned with.
 fn size(of: &Value<'_>) -> u64 {
     match of {
-        Value::Thing(Thing::Ip(ip)) => if ip.is_ipv4() { 4 } else { 16 },
+        Value::Thing(Thing::Ip(ip)) => {
+            if ip.is_ipv4() {
+                4
+            } else {
+                16
+            }
+        }
         Value::Thing(Thing::Cidr(_, bits)) => u64::from(*bits).div_ceil(8),
         Value::Thing(Thing::Pattern(pattern)) => pattern.0.chars().count() as u64,
         Value::Optional(Some(of)) => size(of),

@@ -278,13 +278,7 @@ impl<'e> Estimator<'e> {
         self.locals.push(local);
     }
     /// A variable for one part of a range; `steps` lead there in lists and in maps.
-    fn push_item(
-        &mut self,
-        name: Arc<str>,
-        range: &Expr,
-        steps: [&str; 2],
-        size: impl Fn(Entries) -> Option<Range>,
-    ) {
+    fn push_item(&mut self, name: Arc<str>, range: &Expr, steps: [&str; 2], size: impl Fn(Entries) -> Option<Range>) {
         let entries = self.entries_of(range);
         let list = entries.map_or_else(|| matches!(self.ty(range), Type::List(_)), |entries| entries.list);
         let mut path = self.path(range);

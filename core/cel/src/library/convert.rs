@@ -11,7 +11,11 @@ use crate::value::{Key, Value};
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "type", overloads: &["type: (A) -> type(A)"], run: type_of },
     Function { name: "dyn", overloads: &["to_dyn: (A) -> dyn"], run: dynamic },
-    Function { name: "bool", overloads: &["bool_to_bool: (bool) -> bool", "string_to_bool: (string) -> bool"], run: bool },
+    Function {
+        name: "bool",
+        overloads: &["bool_to_bool: (bool) -> bool", "string_to_bool: (string) -> bool"],
+        run: bool,
+    },
     Function {
         name: "bytes",
         overloads: &["bytes_to_bytes: (bytes) -> bytes", "string_to_bytes: (string) -> bytes"],
@@ -201,7 +205,10 @@ fn timestamp<'a>(args: &[Value<'a>]) -> Outcome<'a> {
             Instant::from_seconds(*n).map(Value::Timestamp).ok_or_else(|| EvalError::new("timestamp overflow"))
         }
         [Value::String(text)] => parse_timestamp(text).map(Value::Timestamp).ok_or_else(|| {
-            EvalError::new(format!("parsing time {0} as \"2006-01-02T15:04:05Z07:00\": cannot parse {0} as \"2006\"", quoted(text)))
+            EvalError::new(format!(
+                "parsing time {0} as \"2006-01-02T15:04:05Z07:00\": cannot parse {0} as \"2006\"",
+                quoted(text)
+            ))
         }),
         _ => Err(NO()),
     }

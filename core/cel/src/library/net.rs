@@ -13,13 +13,37 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "isIP", overloads: &["is_ip: (string) -> bool"], run: |args| text(args, |s| parse_ip(s).is_ok()) },
     Function { name: "ip.isCanonical", overloads: &["ip_is_canonical: (string) -> bool"], run: is_canonical },
     Function { name: "family", overloads: &["ip_family: ip.() -> int"], run: family },
-    Function { name: "isUnspecified", overloads: &["ip_is_unspecified: ip.() -> bool"], run: |args| test(args, IpAddr::is_unspecified) },
-    Function { name: "isLoopback", overloads: &["ip_is_loopback: ip.() -> bool"], run: |args| test(args, IpAddr::is_loopback) },
-    Function { name: "isLinkLocalMulticast", overloads: &["ip_is_link_local_multicast: ip.() -> bool"], run: |args| test(args, is_link_local_multicast) },
-    Function { name: "isLinkLocalUnicast", overloads: &["ip_is_link_local_unicast: ip.() -> bool"], run: |args| test(args, is_link_local) },
-    Function { name: "isGlobalUnicast", overloads: &["ip_is_global_unicast: ip.() -> bool"], run: |args| test(args, is_global_unicast) },
+    Function {
+        name: "isUnspecified",
+        overloads: &["ip_is_unspecified: ip.() -> bool"],
+        run: |args| test(args, IpAddr::is_unspecified),
+    },
+    Function {
+        name: "isLoopback",
+        overloads: &["ip_is_loopback: ip.() -> bool"],
+        run: |args| test(args, IpAddr::is_loopback),
+    },
+    Function {
+        name: "isLinkLocalMulticast",
+        overloads: &["ip_is_link_local_multicast: ip.() -> bool"],
+        run: |args| test(args, is_link_local_multicast),
+    },
+    Function {
+        name: "isLinkLocalUnicast",
+        overloads: &["ip_is_link_local_unicast: ip.() -> bool"],
+        run: |args| test(args, is_link_local),
+    },
+    Function {
+        name: "isGlobalUnicast",
+        overloads: &["ip_is_global_unicast: ip.() -> bool"],
+        run: |args| test(args, is_global_unicast),
+    },
     Function { name: "cidr", overloads: &["string_to_cidr: (string) -> cidr"], run: cidr },
-    Function { name: "isCIDR", overloads: &["is_cidr: (string) -> bool"], run: |args| text(args, |s| parse_cidr(s).is_ok()) },
+    Function {
+        name: "isCIDR",
+        overloads: &["is_cidr: (string) -> bool"],
+        run: |args| text(args, |s| parse_cidr(s).is_ok()),
+    },
     Function {
         name: "containsIP",
         overloads: &["cidr_contains_ip_string: cidr.(string) -> bool", "cidr_contains_ip_ip: cidr.(ip) -> bool"],
@@ -78,7 +102,12 @@ fn parse_ip(text: &str) -> Result<IpAddr, String> {
             Err(format!("IPv4-mapped IPv6 address {} is not allowed", quoted(text)))
         }
         Ok(ip) => Ok(ip),
-        Err(_) => Err(format!("IP Address {} parse error during conversion from string: ParseAddr({}): {}", quoted(text), quoted(text), wrong_ip(text))),
+        Err(_) => Err(format!(
+            "IP Address {} parse error during conversion from string: ParseAddr({}): {}",
+            quoted(text),
+            quoted(text),
+            wrong_ip(text)
+        )),
     }
 }
 
@@ -142,9 +171,7 @@ fn contains(net: (IpAddr, u8), ip: IpAddr) -> bool {
 
 fn ip<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
-        [Value::String(text)] => {
-            parse_ip(text).map(|ip| Value::Thing(Thing::Ip(ip))).map_err(EvalError::new)
-        }
+        [Value::String(text)] => parse_ip(text).map(|ip| Value::Thing(Thing::Ip(ip))).map_err(EvalError::new),
         [Value::Thing(Thing::Cidr(ip, _))] => Ok(Value::Thing(Thing::Ip(*ip))),
         _ => Err(NO()),
     }

@@ -91,7 +91,11 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         ],
         run: none,
     },
-    Function { name: "@in", overloads: &["in_list: (A, list(A)) -> bool", "in_map: (A, map(A, B)) -> bool"], run: is_in },
+    Function {
+        name: "@in",
+        overloads: &["in_list: (A, list(A)) -> bool", "in_map: (A, map(A, B)) -> bool"],
+        run: is_in,
+    },
     Function {
         name: "size",
         overloads: &[

@@ -6,8 +6,16 @@ use crate::value::Value;
 
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "optional.of", overloads: &["optional_of: (A) -> optional(A)"], run: of },
-    Function { name: "optional.ofNonZeroValue", overloads: &["optional_ofNonZeroValue: (A) -> optional(A)"], run: of_set },
-    Function { name: "optional.none", overloads: &["optional_none: () -> optional(A)"], run: |_| Ok(Value::Optional(None)) },
+    Function {
+        name: "optional.ofNonZeroValue",
+        overloads: &["optional_ofNonZeroValue: (A) -> optional(A)"],
+        run: of_set,
+    },
+    Function {
+        name: "optional.none",
+        overloads: &["optional_none: () -> optional(A)"],
+        run: |_| Ok(Value::Optional(None)),
+    },
     Function { name: "value", overloads: &["optional_value: optional(A).() -> A"], run: value },
     Function { name: "hasValue", overloads: &["optional_hasValue: optional(A).() -> bool"], run: has_value },
     Function { name: "or", overloads: &["optional_or_optional: optional(A).(optional(A)) -> optional(A)"], run: or },
@@ -19,11 +27,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function { name: "first", overloads: &["list_first: list(A).() -> optional(A)"], run: first },
     Function { name: "last", overloads: &["list_last: list(A).() -> optional(A)"], run: last },
-    Function {
-        name: "optional.unwrap",
-        overloads: &["optional_unwrap: (list(optional(A))) -> list(A)"],
-        run: unwrap,
-    },
+    Function { name: "optional.unwrap", overloads: &["optional_unwrap: (list(optional(A))) -> list(A)"], run: unwrap },
     Function { name: "unwrapOpt", overloads: &["optional_unwrapOpt: list(optional(A)).() -> list(A)"], run: unwrap },
 ];
 

@@ -8,10 +8,26 @@ use crate::value::Value;
 pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "quantity", overloads: &["string_to_quantity: (string) -> quantity"], run: quantity },
     Function { name: "isQuantity", overloads: &["is_quantity_string: (string) -> bool"], run: is_quantity },
-    Function { name: "sign", overloads: &["quantity_sign: quantity.() -> int"], run: |args| one(args, |n| Ok(Value::Int(n.signum() as i64))) },
-    Function { name: "asApproximateFloat", overloads: &["quantity_get_float: quantity.() -> double"], run: |args| one(args, |n| Ok(Value::Double(n as f64 / NANO as f64))) },
-    Function { name: "asInteger", overloads: &["quantity_get_int: quantity.() -> int"], run: |args| one(args, as_integer) },
-    Function { name: "isInteger", overloads: &["quantity_is_integer: quantity.() -> bool"], run: |args| one(args, |n| Ok(Value::Bool(whole(n).is_some()))) },
+    Function {
+        name: "sign",
+        overloads: &["quantity_sign: quantity.() -> int"],
+        run: |args| one(args, |n| Ok(Value::Int(n.signum() as i64))),
+    },
+    Function {
+        name: "asApproximateFloat",
+        overloads: &["quantity_get_float: quantity.() -> double"],
+        run: |args| one(args, |n| Ok(Value::Double(n as f64 / NANO as f64))),
+    },
+    Function {
+        name: "asInteger",
+        overloads: &["quantity_get_int: quantity.() -> int"],
+        run: |args| one(args, as_integer),
+    },
+    Function {
+        name: "isInteger",
+        overloads: &["quantity_is_integer: quantity.() -> bool"],
+        run: |args| one(args, |n| Ok(Value::Bool(whole(n).is_some()))),
+    },
     Function {
         name: "add",
         overloads: &["quantity_add: quantity.(quantity) -> quantity", "quantity_add_int: quantity.(int) -> quantity"],
@@ -32,7 +48,10 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function {
         name: "isLessThan",
-        overloads: &["quantity_is_less_than: quantity.(quantity) -> bool", "semver_is_less_than: semver.(semver) -> bool"],
+        overloads: &[
+            "quantity_is_less_than: quantity.(quantity) -> bool",
+            "semver_is_less_than: semver.(semver) -> bool",
+        ],
         run: |args| order(args).map(|order| Value::Bool(order.is_lt())),
     },
     Function {

@@ -65,8 +65,7 @@ impl Version {
         for part in build.into_iter().flat_map(|build| build.split('.')) {
             check(part, "Build meta data")?;
         }
-        let before: Vec<String> =
-            before.into_iter().flat_map(|before| before.split('.')).map(str::to_owned).collect();
+        let before: Vec<String> = before.into_iter().flat_map(|before| before.split('.')).map(str::to_owned).collect();
         for part in &before {
             check(part, "PreRelease")?;
             if part.len() > 1 && part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()) {

@@ -8,9 +8,21 @@ use crate::pattern;
 use crate::value::{Text, Value};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { name: "contains", overloads: &["contains_string: string.(string) -> bool"], run: |args| test(args, |s, p| s.contains(p)) },
-    Function { name: "endsWith", overloads: &["ends_with_string: string.(string) -> bool"], run: |args| test(args, |s, p| s.ends_with(p)) },
-    Function { name: "startsWith", overloads: &["starts_with_string: string.(string) -> bool"], run: |args| test(args, |s, p| s.starts_with(p)) },
+    Function {
+        name: "contains",
+        overloads: &["contains_string: string.(string) -> bool"],
+        run: |args| test(args, |s, p| s.contains(p)),
+    },
+    Function {
+        name: "endsWith",
+        overloads: &["ends_with_string: string.(string) -> bool"],
+        run: |args| test(args, |s, p| s.ends_with(p)),
+    },
+    Function {
+        name: "startsWith",
+        overloads: &["starts_with_string: string.(string) -> bool"],
+        run: |args| test(args, |s, p| s.starts_with(p)),
+    },
     Function {
         name: "matches",
         overloads: &["matches: (string, string) -> bool", "matches_string: string.(string) -> bool"],
@@ -44,9 +56,21 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         ],
         run: last_index_of,
     },
-    Function { name: "lowerAscii", overloads: &["string_lower_ascii: string.() -> string"], run: |args| made(args, str::to_ascii_lowercase) },
-    Function { name: "upperAscii", overloads: &["string_upper_ascii: string.() -> string"], run: |args| made(args, str::to_ascii_uppercase) },
-    Function { name: "trim", overloads: &["string_trim: string.() -> string"], run: |args| made(args, |s| s.trim().to_owned()) },
+    Function {
+        name: "lowerAscii",
+        overloads: &["string_lower_ascii: string.() -> string"],
+        run: |args| made(args, str::to_ascii_lowercase),
+    },
+    Function {
+        name: "upperAscii",
+        overloads: &["string_upper_ascii: string.() -> string"],
+        run: |args| made(args, str::to_ascii_uppercase),
+    },
+    Function {
+        name: "trim",
+        overloads: &["string_trim: string.() -> string"],
+        run: |args| made(args, |s| s.trim().to_owned()),
+    },
     Function {
         name: "replace",
         overloads: &[

@@ -28,15 +28,51 @@ macro_rules! of_both {
 }
 
 pub(crate) const FUNCTIONS: &[Function] = &[
-    Function { name: "getFullYear", overloads: of_time!("getFullYear", "year"), run: |args| shown(args, |at| at.year().into(), None) },
-    Function { name: "getMonth", overloads: of_time!("getMonth", "month"), run: |args| shown(args, |at| i64::from(at.month()) - 1, None) },
-    Function { name: "getDayOfYear", overloads: of_time!("getDayOfYear", "day_of_year"), run: |args| shown(args, |at| i64::from(at.day_of_year()) - 1, None) },
-    Function { name: "getDayOfMonth", overloads: of_time!("getDayOfMonth", "day_of_month"), run: |args| shown(args, |at| i64::from(at.day()) - 1, None) },
-    Function { name: "getDate", overloads: of_time!("getDate", "day_of_month_1_based"), run: |args| shown(args, |at| at.day().into(), None) },
-    Function { name: "getDayOfWeek", overloads: of_time!("getDayOfWeek", "day_of_week"), run: |args| shown(args, |at| at.weekday().to_sunday_zero_offset().into(), None) },
-    Function { name: "getHours", overloads: of_both!("getHours", "hours"), run: |args| shown(args, |at| at.hour().into(), Some(3_600_000_000_000)) },
-    Function { name: "getMinutes", overloads: of_both!("getMinutes", "minutes"), run: |args| shown(args, |at| at.minute().into(), Some(60_000_000_000)) },
-    Function { name: "getSeconds", overloads: of_both!("getSeconds", "seconds"), run: |args| shown(args, |at| at.second().into(), Some(1_000_000_000)) },
+    Function {
+        name: "getFullYear",
+        overloads: of_time!("getFullYear", "year"),
+        run: |args| shown(args, |at| at.year().into(), None),
+    },
+    Function {
+        name: "getMonth",
+        overloads: of_time!("getMonth", "month"),
+        run: |args| shown(args, |at| i64::from(at.month()) - 1, None),
+    },
+    Function {
+        name: "getDayOfYear",
+        overloads: of_time!("getDayOfYear", "day_of_year"),
+        run: |args| shown(args, |at| i64::from(at.day_of_year()) - 1, None),
+    },
+    Function {
+        name: "getDayOfMonth",
+        overloads: of_time!("getDayOfMonth", "day_of_month"),
+        run: |args| shown(args, |at| i64::from(at.day()) - 1, None),
+    },
+    Function {
+        name: "getDate",
+        overloads: of_time!("getDate", "day_of_month_1_based"),
+        run: |args| shown(args, |at| at.day().into(), None),
+    },
+    Function {
+        name: "getDayOfWeek",
+        overloads: of_time!("getDayOfWeek", "day_of_week"),
+        run: |args| shown(args, |at| at.weekday().to_sunday_zero_offset().into(), None),
+    },
+    Function {
+        name: "getHours",
+        overloads: of_both!("getHours", "hours"),
+        run: |args| shown(args, |at| at.hour().into(), Some(3_600_000_000_000)),
+    },
+    Function {
+        name: "getMinutes",
+        overloads: of_both!("getMinutes", "minutes"),
+        run: |args| shown(args, |at| at.minute().into(), Some(60_000_000_000)),
+    },
+    Function {
+        name: "getSeconds",
+        overloads: of_both!("getSeconds", "seconds"),
+        run: |args| shown(args, |at| at.second().into(), Some(1_000_000_000)),
+    },
     Function { name: "getMilliseconds", overloads: of_both!("getMilliseconds", "milliseconds"), run: milliseconds },
 ];
 
