@@ -54,7 +54,7 @@ pub use kinds::service::SERVICE;
 pub use kinds::service_account::SERVICE_ACCOUNT;
 pub use kinds::stateful_set::STATEFUL_SET;
 pub use quantity::Quantity;
-pub use row::{Column, Kind, NoStrategy, Selectable, Strategy, Subresource, Update};
+pub use row::{Column, Conversion, Kind, NoStrategy, Selectable, Strategy, Subresource, Update};
 pub use selector::{FieldSelector, LabelSelector};
 pub use status::{Cause, Status};
 

@@ -6,6 +6,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::KindRef;
 use crate::field::ErrorList;
 
 /// One built-in kind: its names on the wire, what it can be asked, and its strategy.
@@ -20,6 +21,8 @@ pub struct Kind {
     pub plural: &'static str,
     /// Singular lower-case name.
     pub singular: &'static str,
+    /// The kind that objects are stored as, where that is another version of this one.
+    pub version_of: Option<&'static Conversion>,
     /// Short names for clients, such as `deploy`.
     pub short_names: &'static [&'static str],
     /// Categories, such as `all`.
@@ -43,6 +46,17 @@ pub struct Kind {
     pub selectable: &'static [Selectable],
 }
 
+/// How a version of a kind becomes the one that is stored, and back. Both ways are pure, take the object with its
+/// `apiVersion` and `kind`, and give it those of the other version.
+pub struct Conversion {
+    /// The kind that is stored.
+    pub stored: KindRef,
+    /// From this version to the stored one.
+    pub to_stored: fn(&mut Value),
+    /// From the stored version to this one.
+    pub from_stored: fn(&mut Value),
+}
+
 /// A field that selectors may name: its path, and how to read it from an object. Reading looks only at fields that
 /// some path of the same row names, and at what is below them.
 pub type Selectable = (&'static str, fn(&Value) -> String);
@@ -59,6 +73,14 @@ impl Kind {
     /// Whether objects of this kind are kept (a review is not).
     pub fn stored(&self) -> bool {
         self.verbs.contains(&"get")
+    }
+    /// The kind that objects of this one are kept as: itself, or the stored version.
+    pub fn home(&'static self) -> KindRef {
+        self.version_of.map_or(self, |conversion| conversion.stored)
+    }
+    /// Whether a CustomResourceDefinition made this kind.
+    pub fn is_custom(&self) -> bool {
+        self.strategy.is_custom()
     }
     /// Whether a field selector may name this path.
     pub fn supports_field(&self, path: &str) -> bool {
@@ -210,6 +232,10 @@ pub trait Strategy: Sync {
     /// Whether an update without a resourceVersion is taken as it comes.
     fn unconditional_update(&self) -> bool {
         true
+    }
+    /// Whether the kind's rules are those of its CustomResourceDefinition.
+    fn is_custom(&self) -> bool {
+        false
     }
     /// Seconds of grace that a delete gives when the client names none; `None`: deleted at once.
     /// `asked` is the client's wish. Pod: `terminationGracePeriodSeconds`, 0 where it never ran.

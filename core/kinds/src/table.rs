@@ -48,6 +48,11 @@ pub static ALL: &[KindRef] = &[
     &rbac::ROLE,
 ];
 
+/// Every kind that objects are kept as.
+pub fn stored() -> impl Iterator<Item = KindRef> {
+    ALL.iter().copied().filter(|kind| kind.stored() && kind.version_of.is_none())
+}
+
 /// The kind served under this group, version and plural.
 pub fn by_resource(group: &str, version: &str, plural: &str) -> Option<KindRef> {
     ALL.iter().copied().find(|k| k.plural == plural && k.group == group && k.version == version)

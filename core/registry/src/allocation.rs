@@ -19,6 +19,7 @@ pub(crate) static ALLOCATION: Kind = Kind {
     kind: "Allocation",
     plural: "allocations",
     singular: "allocation",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: false,

@@ -10,6 +10,7 @@ pub static BINDING: Kind = Kind {
     kind: "Binding",
     plural: "bindings",
     singular: "binding",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

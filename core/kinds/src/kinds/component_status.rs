@@ -14,6 +14,7 @@ pub static COMPONENT_STATUS: Kind = Kind {
     kind: "ComponentStatus",
     plural: "componentstatuses",
     singular: "componentstatus",
+    version_of: None,
     short_names: &["cs"],
     categories: &[],
     namespaced: false,

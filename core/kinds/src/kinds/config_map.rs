@@ -16,6 +16,7 @@ pub static CONFIG_MAP: Kind = Kind {
     kind: "ConfigMap",
     plural: "configmaps",
     singular: "configmap",
+    version_of: None,
     short_names: &["cm"],
     categories: &[],
     namespaced: true,

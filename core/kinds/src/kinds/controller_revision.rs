@@ -17,6 +17,7 @@ pub static CONTROLLER_REVISION: Kind = Kind {
     kind: "ControllerRevision",
     plural: "controllerrevisions",
     singular: "controllerrevision",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

@@ -21,6 +21,7 @@ pub static DAEMON_SET: Kind = Kind {
     kind: "DaemonSet",
     plural: "daemonsets",
     singular: "daemonset",
+    version_of: None,
     short_names: &["ds"],
     categories: &["all"],
     namespaced: true,

@@ -21,6 +21,7 @@ pub static DEPLOYMENT: Kind = Kind {
     kind: "Deployment",
     plural: "deployments",
     singular: "deployment",
+    version_of: None,
     short_names: &["deploy"],
     categories: &["all"],
     namespaced: true,

@@ -21,6 +21,7 @@ pub static ENDPOINT_SLICE: Kind = Kind {
     kind: "EndpointSlice",
     plural: "endpointslices",
     singular: "endpointslice",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

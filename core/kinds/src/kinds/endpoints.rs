@@ -19,6 +19,7 @@ pub static ENDPOINTS: Kind = Kind {
     kind: "Endpoints",
     plural: "endpoints",
     singular: "endpoints",
+    version_of: None,
     short_names: &["ep"],
     categories: &[],
     namespaced: true,

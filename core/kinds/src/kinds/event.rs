@@ -18,6 +18,7 @@ pub static EVENT: Kind = Kind {
     kind: "Event",
     plural: "events",
     singular: "event",
+    version_of: None,
     short_names: &["ev"],
     categories: &[],
     namespaced: true,

@@ -17,6 +17,7 @@ pub static LEASE: Kind = Kind {
     kind: "Lease",
     plural: "leases",
     singular: "lease",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

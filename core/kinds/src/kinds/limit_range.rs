@@ -17,6 +17,7 @@ pub static LIMIT_RANGE: Kind = Kind {
     kind: "LimitRange",
     plural: "limitranges",
     singular: "limitrange",
+    version_of: None,
     short_names: &["limits"],
     categories: &[],
     namespaced: true,

@@ -17,6 +17,7 @@ pub static NAMESPACE: Kind = Kind {
     kind: "Namespace",
     plural: "namespaces",
     singular: "namespace",
+    version_of: None,
     short_names: &["ns"],
     categories: &[],
     namespaced: false,

@@ -23,6 +23,7 @@ pub static NODE: Kind = Kind {
     kind: "Node",
     plural: "nodes",
     singular: "node",
+    version_of: None,
     short_names: &["no"],
     categories: &[],
     namespaced: false,

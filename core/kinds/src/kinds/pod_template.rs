@@ -18,6 +18,7 @@ pub static POD_TEMPLATE: Kind = Kind {
     kind: "PodTemplate",
     plural: "podtemplates",
     singular: "podtemplate",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

@@ -20,6 +20,7 @@ pub static REPLICA_SET: Kind = Kind {
     kind: "ReplicaSet",
     plural: "replicasets",
     singular: "replicaset",
+    version_of: None,
     short_names: &["rs"],
     categories: &["all"],
     namespaced: true,

@@ -22,6 +22,7 @@ pub static REPLICATION_CONTROLLER: Kind = Kind {
     kind: "ReplicationController",
     plural: "replicationcontrollers",
     singular: "replicationcontroller",
+    version_of: None,
     short_names: &["rc"],
     categories: &["all"],
     namespaced: true,

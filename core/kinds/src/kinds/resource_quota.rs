@@ -17,6 +17,7 @@ pub static RESOURCE_QUOTA: Kind = Kind {
     kind: "ResourceQuota",
     plural: "resourcequotas",
     singular: "resourcequota",
+    version_of: None,
     short_names: &["quota"],
     categories: &[],
     namespaced: true,

@@ -20,6 +20,7 @@ pub static SECRET: Kind = Kind {
     kind: "Secret",
     plural: "secrets",
     singular: "secret",
+    version_of: None,
     short_names: &[],
     categories: &[],
     namespaced: true,

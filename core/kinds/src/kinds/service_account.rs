@@ -13,6 +13,7 @@ pub static SERVICE_ACCOUNT: Kind = Kind {
     kind: "ServiceAccount",
     plural: "serviceaccounts",
     singular: "serviceaccount",
+    version_of: None,
     short_names: &["sa"],
     categories: &[],
     namespaced: true,

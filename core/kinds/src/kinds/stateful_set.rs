@@ -20,6 +20,7 @@ pub static STATEFUL_SET: Kind = Kind {
     kind: "StatefulSet",
     plural: "statefulsets",
     singular: "statefulset",
+    version_of: None,
     short_names: &["sts"],
     categories: &["all"],
     namespaced: true,

@@ -24,6 +24,7 @@ pub static CRON_JOB: Kind = Kind {
     kind: "CronJob",
     plural: "cronjobs",
     singular: "cronjob",
+    version_of: None,
     short_names: &["cj"],
     categories: &["all"],
     namespaced: true,

@@ -25,6 +25,7 @@ pub static JOB: Kind = Kind {
     kind: "Job",
     plural: "jobs",
     singular: "job",
+    version_of: None,
     short_names: &[],
     categories: &["all"],
     namespaced: true,

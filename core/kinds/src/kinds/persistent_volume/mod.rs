@@ -21,6 +21,7 @@ pub static PERSISTENT_VOLUME: Kind = Kind {
     kind: "PersistentVolume",
     plural: "persistentvolumes",
     singular: "persistentvolume",
+    version_of: None,
     short_names: &["pv"],
     categories: &[],
     namespaced: false,

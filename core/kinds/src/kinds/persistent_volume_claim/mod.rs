@@ -20,6 +20,7 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
     kind: "PersistentVolumeClaim",
     plural: "persistentvolumeclaims",
     singular: "persistentvolumeclaim",
+    version_of: None,
     short_names: &["pvc"],
     categories: &[],
     namespaced: true,

@@ -25,6 +25,7 @@ pub static POD: Kind = Kind {
     kind: "Pod",
     plural: "pods",
     singular: "pod",
+    version_of: None,
     short_names: &["po"],
     categories: &["all"],
     namespaced: true,

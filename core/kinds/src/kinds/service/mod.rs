@@ -20,6 +20,7 @@ pub static SERVICE: Kind = Kind {
     kind: "Service",
     plural: "services",
     singular: "service",
+    version_of: None,
     short_names: &["svc"],
     categories: &["all"],
     namespaced: true,
