@@ -90,3 +90,5 @@ pub(crate) const TEARDOWNS: usize = 8;
 pub(crate) const END_WAIT: Duration = Duration::from_secs(10);
 /// How long a pod that is to end may go on getting new connections from services.
 pub(crate) const SERVED_WAIT: Duration = Duration::from_secs(1);
+/// How long connecting to an address for a server may take.
+pub(crate) const DIAL: Duration = Duration::from_secs(30);

@@ -18,6 +18,7 @@ mod overload;
 mod paths;
 mod patience;
 mod pods;
+mod proxy;
 mod query;
 mod read;
 mod resource;

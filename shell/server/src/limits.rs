@@ -60,6 +60,12 @@ pub const TUNNELS_PER_NODE: usize = 4;
 pub const NODE_ANSWER: Duration = Duration::from_secs(30);
 /// Bytes of a node's refusal that are read.
 pub const NODE_REFUSAL_BYTES: usize = 64 << 10;
+/// How long connecting to the backend of a proxied request may take.
+pub const DIAL: Duration = Duration::from_secs(30);
+/// Bytes that wait in either direction of a connection through a node.
+pub const DIALLED_BYTES: usize = 64 << 10;
+/// Bytes of a proxied HTML page, whose links are rewritten.
+pub const PROXIED_HTML_BYTES: usize = 8 << 20;
 /// How long the upgrade of a connection may take.
 pub const UPGRADE: Duration = Duration::from_secs(30);
 /// Connections that one port-forward may have open at a time.

@@ -10,17 +10,18 @@ use crate::app::{App, Call};
 use crate::patience::Watches;
 use crate::respond::Answer;
 use crate::route::{Endpoint, method_not_allowed};
-use crate::{Refusal, pods, read, tokens, watch, write};
+use crate::{Refusal, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
     let endpoint = call.asked.resolve()?;
     let subresource = endpoint.subresource.map_or("", |s| s.name);
-    if ["log", "exec", "attach", "portforward", "token"].contains(&subresource) {
+    if ["log", "exec", "attach", "portforward", "proxy", "token"].contains(&subresource) {
         // These look at the view by themselves, for objects that another server may just have acknowledged.
         app.cluster.confirmed().await?;
     }
     match (call.asked.verb, subresource) {
+        (_, "proxy") => proxy::proxy(app, call, endpoint, request).await,
         ("get", "log") => pods::log(app, call, endpoint.kind).await,
         ("get" | "create", "exec" | "attach") => pods::remote_command(app, call, endpoint.kind, request).await,
         ("get" | "create", "portforward") => pods::port_forward(app, call, endpoint.kind, request).await,

@@ -79,7 +79,7 @@ impl Asked {
         self.resource = words.next().unwrap_or_default();
         self.name = words.next().unwrap_or_default();
         self.subresource = words.next().unwrap_or_default();
-        self.rest = words.next().is_some() || (inside && self.resource == "namespaces");
+        self.rest = (words.next().is_some() && self.subresource != "proxy") || (inside && self.resource == "namespaces");
     }
 
     fn settle_verb(&mut self, query: &Query, watch_prefix: bool) {
@@ -113,7 +113,8 @@ impl Asked {
             "deletecollection" => !whole_cluster,
             _ => true,
         };
-        if fits && verbs.contains(&self.verb) { Ok(Endpoint { kind, subresource }) } else { Err(method_not_allowed()) }
+        let proxied = self.verb == "options" && self.subresource == "proxy";
+        if (fits && verbs.contains(&self.verb)) || proxied { Ok(Endpoint { kind, subresource }) } else { Err(method_not_allowed()) }
     }
 }
 
@@ -130,6 +131,7 @@ fn resource_verb(method: &Method) -> &'static str {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
+        Method::OPTIONS => "options",
         _ => "",
     }
 }
@@ -187,6 +189,9 @@ mod tests {
         assert_eq!(code(Method::GET, "/apis/apps/v9/deployments"), 404);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/pods/p/nope"), 404);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/pods/p/log/x"), 404);
+        assert_eq!(code(Method::PUT, "/api/v1/namespaces/a/pods/p:80/proxy/x/y"), 200);
+        assert_eq!(code(Method::OPTIONS, "/api/v1/nodes/n/proxy/x"), 200);
+        assert_eq!(code(Method::OPTIONS, "/api/v1/nodes/n"), 405);
         assert_eq!(code(Method::POST, "/api/v1/namespaces/a/pods/p"), 405);
         assert_eq!(code(Method::POST, "/api/v1/pods"), 405);
         assert_eq!(code(Method::PUT, "/api/v1/namespaces"), 405);

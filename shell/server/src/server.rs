@@ -1,7 +1,7 @@
 //! The port: connections in, requests to the service, and an orderly end.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -147,6 +147,10 @@ impl Server {
     }
 }
 
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Remote(pub IpAddr);
+
 async fn accept(
     app: Arc<App>,
     listener: TcpListener,
@@ -207,6 +211,7 @@ async fn connection(
     // Small answers must not wait for more.
     let _ = stream.set_nodelay(true);
     let watches = Watches::default();
+    let from = stream.peer_addr().ok().map(|address| Remote(address.ip()));
     let stream = Patient::new(stream, watches.clone());
     let tls = match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
@@ -217,6 +222,9 @@ async fn connection(
     let stop = app.stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(watches.clone());
+        if let Some(from) = from {
+            request.extensions_mut().insert(from);
+        }
         let (app, peer) = (app.clone(), peer.clone());
         async move { Ok::<_, Infallible>(serve(app, peer, request).await) }
     });

@@ -52,12 +52,17 @@ impl Tunnels {
 
     /// Sends a request to a node. Everything but 200 is a refusal: the node's own Status where it gave one.
     pub(crate) async fn send(&self, node: &str, request: Request<ToNode>) -> Result<Response<Incoming>, Refusal> {
+        let response = self.ask(node, request).await?;
+        if response.status() == StatusCode::OK { Ok(response) } else { Err(refusal(node, response).await) }
+    }
+
+    /// Sends a request to a node, whatever it answers.
+    pub(crate) async fn ask(&self, node: &str, request: Request<ToNode>) -> Result<Response<Incoming>, Refusal> {
         let mut sender = self.newest(node).ok_or_else(|| unreachable(node, "it is not connected"))?;
         let response = tokio::time::timeout(NODE_ANSWER, sender.send_request(request)).await;
-        let response = response
+        response
             .map_err(|_| unreachable(node, "it did not answer in time"))?
-            .map_err(|error| unreachable(node, &error.to_string()))?;
-        if response.status() == StatusCode::OK { Ok(response) } else { Err(refusal(node, response).await) }
+            .map_err(|error| unreachable(node, &error.to_string()))
     }
 
     fn newest(&self, node: &str) -> Option<Sender> {

@@ -28,13 +28,22 @@ pub static NODE: Kind = Kind {
     categories: &[],
     namespaced: false,
     verbs: STORED_VERBS,
-    subresources: &[Subresource {
-        name: "status",
-        group_version: None,
-        kind: "Node",
-        schema: "io.k8s.api.core.v1.Node",
-        verbs: STATUS_VERBS,
-    }],
+    subresources: &[
+        Subresource {
+            name: "proxy",
+            group_version: None,
+            kind: "NodeProxyOptions",
+            schema: "",
+            verbs: &["create", "delete", "get", "patch", "update"],
+        },
+        Subresource {
+            name: "status",
+            group_version: None,
+            kind: "Node",
+            schema: "io.k8s.api.core.v1.Node",
+            verbs: STATUS_VERBS,
+        },
+    ],
     schema: "io.k8s.api.core.v1.Node",
     strategy: &NodeStrategy,
     columns: &[

@@ -1,10 +1,12 @@
-//! The lines to the servers: the node dials, then answers what a server asks: logs, commands, ports.
+//! The lines to the servers: the node dials, then answers what a server asks: logs, commands, ports, connections.
 //!
 //! Invariants: nobody but the servers that we dialled can ask; when a line breaks it is dialled again for ever.
 
 mod answer;
 mod command;
+mod dial;
 mod log;
+mod node;
 mod port;
 
 use std::collections::BTreeMap;
@@ -116,10 +118,16 @@ async fn answer(pods: Pods, request: Request<Incoming>) -> Result<Answer, Infall
     let verb = parts.next().unwrap_or_default();
     let (namespace, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let container = parts.next().unwrap_or_default();
+    let query = answer::query(request.uri().query().unwrap_or_default());
+    if (request.method(), verb.as_str()) == (&Method::POST, "dial") {
+        return Ok(dial::answer(&query, request.into_body()).await.unwrap_or_else(Response::from));
+    }
+    if (request.method(), verb.as_str()) == (&Method::GET, "node") {
+        return Ok(node::answer(&pods, &path));
+    }
     let Some(seen) = pods.find(&namespace, &name) else {
         return Ok(Refusal::new(404, format!("pod {name:?} is not on this node")).into());
     };
-    let query = answer::query(request.uri().query().unwrap_or_default());
     let question = Question { seen, container, query };
     let answered = match (request.method(), verb.as_str()) {
         (&Method::GET, "logs") => log::answer(&pods, &question).await,

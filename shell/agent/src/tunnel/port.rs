@@ -16,7 +16,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use super::Question;
-use super::answer::{Answer, Refusal};
+use super::answer::{Answer, Body, Refusal};
 use crate::limits::{FORWARD_CONNECT, LOG_CHUNK};
 use crate::pods::Pods;
 
@@ -27,10 +27,15 @@ pub(super) async fn answer(pods: &Pods, question: &Question, body: Incoming) -> 
     };
     let network = if pod::host_network(&question.seen.pod) { None } else { Some(network(pods, question).await?) };
     let stream = connect(network, port).await.map_err(|why| Refusal::new(500, why))?;
+    Ok(Response::new(join(stream, body)))
+}
+
+/// Sends a body into a connection; what comes back is the body of the answer.
+pub(super) fn join(stream: tokio::net::TcpStream, body: Incoming) -> Body {
     let (from_pod, to_pod) = stream.into_split();
     tokio::spawn(feed(body, to_pod));
     let pieces = stream::try_unfold(from_pod, read);
-    Ok(Response::new(StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync()))
+    StreamBody::new(pieces.map_ok(Frame::data)).boxed_unsync()
 }
 
 async fn read(mut from_pod: OwnedReadHalf) -> std::io::Result<Option<(Bytes, OwnedReadHalf)>> {

@@ -75,6 +75,13 @@ pub static POD: Kind = Kind {
             verbs: &["create", "get"],
         },
         Subresource {
+            name: "proxy",
+            group_version: None,
+            kind: "PodProxyOptions",
+            schema: "",
+            verbs: &["create", "delete", "get", "patch", "update"],
+        },
+        Subresource {
             name: "status",
             group_version: None,
             kind: "Pod",

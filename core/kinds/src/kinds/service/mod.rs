@@ -25,13 +25,22 @@ pub static SERVICE: Kind = Kind {
     categories: &["all"],
     namespaced: true,
     verbs: STORED_VERBS,
-    subresources: &[Subresource {
-        name: "status",
-        group_version: None,
-        kind: "Service",
-        schema: "io.k8s.api.core.v1.Service",
-        verbs: STATUS_VERBS,
-    }],
+    subresources: &[
+        Subresource {
+            name: "proxy",
+            group_version: None,
+            kind: "ServiceProxyOptions",
+            schema: "",
+            verbs: &["create", "delete", "get", "patch", "update"],
+        },
+        Subresource {
+            name: "status",
+            group_version: None,
+            kind: "Service",
+            schema: "io.k8s.api.core.v1.Service",
+            verbs: STATUS_VERBS,
+        },
+    ],
     schema: "io.k8s.api.core.v1.Service",
     strategy: &ServiceStrategy,
     columns: &[

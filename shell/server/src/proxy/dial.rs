@@ -1,0 +1,130 @@
+//! Connections to backends: through the tunnel of the node that reaches them, or from here; with TLS where the client
+//! asks for it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use http::Request;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, WriteHalf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_util::io::ReaderStream;
+
+use super::backend::{Backend, Place};
+use crate::app::App;
+use crate::limits::{DIAL, DIALLED_BYTES};
+use crate::respond::BodyError;
+use crate::tunnel::Tunnels;
+
+/// A connection of any kind.
+pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// Connects to a backend; else why not, in words for the client.
+pub(super) async fn connect(app: &App, backend: &Backend) -> Result<Box<dyn Connection>, String> {
+    let Place::Address(address) = backend.place else { return Err("a node has no address of its own".to_owned()) };
+    let plain: Box<dyn Connection> = match backend.node.as_deref().filter(|node| app.tunnels.connected(node)) {
+        Some(node) => Box::new(through(&app.tunnels, node, address).await?),
+        None => Box::new(straight(address).await?),
+    };
+    if backend.tls { encrypted(plain, address).await } else { Ok(plain) }
+}
+
+async fn straight(address: SocketAddr) -> Result<TcpStream, String> {
+    match tokio::time::timeout(DIAL, TcpStream::connect(address)).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
+            Err(format!("dial tcp {address}: connect: connection refused"))
+        }
+        Ok(Err(error)) => Err(format!("dial tcp {address}: connect: {error}")),
+        Err(_) => Err(format!("dial tcp {address}: i/o timeout")),
+    }
+}
+
+/// A connection that a node makes for us.
+async fn through(tunnels: &Tunnels, node: &str, address: SocketAddr) -> Result<DuplexStream, String> {
+    let (near, far) = tokio::io::duplex(DIALLED_BYTES);
+    let (from_near, to_near) = tokio::io::split(far);
+    let frames = ReaderStream::new(from_near).map(|piece| piece.map(Frame::data).map_err(BodyError::from));
+    let uri = format!("/dial?ip={}&port={}", address.ip(), address.port());
+    let body = StreamBody::new(frames).boxed_unsync();
+    let request = Request::post(uri).body(body).map_err(|error| error.to_string())?;
+    let response = tunnels.send(node, request).await.map_err(|status| status.message)?;
+    tokio::spawn(feed(response.into_body(), to_near));
+    Ok(near)
+}
+
+
+async fn feed(mut body: Incoming, mut to_near: WriteHalf<DuplexStream>) {
+    while let Some(Ok(frame)) = body.frame().await {
+        let Ok(bytes) = frame.into_data() else { continue };
+        if to_near.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+    // Nobody may be left to hear it.
+    let _ = to_near.shutdown().await;
+}
+
+async fn encrypted(plain: Box<dyn Connection>, address: SocketAddr) -> Result<Box<dyn Connection>, String> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
+    let config = config.map_err(|error| error.to_string())?.dangerous();
+    let config = config.with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth();
+    let name = ServerName::IpAddress(address.ip().into());
+    let handshake = TlsConnector::from(Arc::new(config)).connect(name, plain);
+    match tokio::time::timeout(DIAL, handshake).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) if error.to_string().contains("InvalidContentType") => {
+            Err("tls: first record does not look like a TLS handshake".to_owned())
+        }
+        Ok(Err(error)) => Err(format!("tls: {error}")),
+        Err(_) => Err("net/http: TLS handshake timeout".to_owned()),
+    }
+}
+
+/// Takes every certificate: pods have none that anybody vouches for, and whoever proxies to them knows that.
+#[derive(Debug)]
+struct Anybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for Anybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
