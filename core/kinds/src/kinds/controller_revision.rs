@@ -59,7 +59,7 @@ impl Strategy for ControllerRevisionStrategy {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        let mut errors = check(new);
+        let mut errors = check_revision(new);
         if new.get("data") != old.get("data") {
             let data = new.get("data").map_or_else(|| "null".to_owned(), shown);
             errors.push(FieldError::invalid_shown(&Path::new("data"), &data, IMMUTABLE));
@@ -77,10 +77,16 @@ fn check(object: &Value) -> ErrorList {
     match object.get("data").filter(|data| !data.is_null()) {
         None => errors.push(FieldError::required(&Path::new("data"), "data is mandatory")),
         Some(data) if !data.is_object() => {
-            errors.push(FieldError::invalid_shown(&Path::new("data"), &shown(data), "must be a valid JSON object"));
+            errors.push(FieldError::required(&Path::new("data"), "data must be a valid JSON object"));
         }
         Some(_) => {}
     }
+    errors.extend(check_revision(object));
+    errors
+}
+
+fn check_revision(object: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
     non_negative(int_at(object, "/revision").unwrap_or(0), &Path::new("revision"), &mut errors);
     errors
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, quote, shown};
 use crate::kinds::{pod, share, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
@@ -165,13 +165,28 @@ fn check_strategy(strategy: &DaemonSetUpdateStrategy, path: &Path, errors: &mut 
             None => errors.push(FieldError::required(&path.child("rollingUpdate"), "")),
             Some(rolling) => check_rolling(rolling, &path.child("rollingUpdate"), errors),
         },
-        other => errors.push(FieldError::not_supported(&path.child("type"), other, &["OnDelete", "RollingUpdate"])),
+        other => {
+            let rolling = strategy.rolling_update.as_ref().map_or_else(|| "null".to_owned(), show_rolling);
+            let value = format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", quote(other));
+            errors.push(FieldError::not_supported_shown(path, &value, &["RollingUpdate", "OnDelete"]));
+        }
     }
+}
+
+/// What is left of the rolling part of an unknown strategy, as error messages show it.
+fn show_rolling(rolling: &RollingUpdateDaemonSet) -> String {
+    let number = |n: &Option<IntOrString>| shown(&json!(n.as_ref().unwrap_or(&IntOrString::Int(0))));
+    let (unavailable, surge) = (number(&rolling.max_unavailable), number(&rolling.max_surge));
+    format!("{{\"MaxUnavailable\":{unavailable},\"MaxSurge\":{surge}}}")
 }
 
 fn check_rolling(rolling: &RollingUpdateDaemonSet, path: &Path, errors: &mut ErrorList) {
     let (unavailable, surge) = (rolling.max_unavailable.as_ref(), rolling.max_surge.as_ref());
     let (unavailable_path, surge_path) = (path.child("maxUnavailable"), path.child("maxSurge"));
+    share::check(unavailable, &unavailable_path, errors);
+    share::check_whole(unavailable, &unavailable_path, errors);
+    share::check(surge, &surge_path, errors);
+    share::check_whole(surge, &surge_path, errors);
     match (share::number(unavailable) != 0, share::number(surge) != 0) {
         (true, true) => {
             let value = json!(surge.unwrap_or(&IntOrString::Int(0)));
@@ -182,10 +197,6 @@ fn check_rolling(rolling: &RollingUpdateDaemonSet, path: &Path, errors: &mut Err
         }
         _ => {}
     }
-    share::check(unavailable, &unavailable_path, errors);
-    share::check_whole(unavailable, &unavailable_path, errors);
-    share::check(surge, &surge_path, errors);
-    share::check_whole(surge, &surge_path, errors);
 }
 
 fn check_status(new: &Value, old: &Value) -> ErrorList {

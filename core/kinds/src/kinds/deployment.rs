@@ -214,7 +214,6 @@ fn check_status(new: &Value, old: &Value) -> ErrorList {
         "availableReplicas",
         "unavailableReplicas",
         "terminatingReplicas",
-        "collisionCount",
     ];
     workload::check_counts(new, &counts, &["updatedReplicas", "readyReplicas", "availableReplicas"], &mut errors);
     workload::check_collisions(new, old, &mut errors);

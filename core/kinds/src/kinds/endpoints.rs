@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::columns::{AGE, NAME, age_of, name, or_none};
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, quote};
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules;
@@ -74,15 +74,24 @@ impl Strategy for EndpointsStrategy {
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
-        check(object, None)
+        check(object)
     }
 
-    fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        check(new, Some(old))
+    fn validate_update(&self, new: &Value, _old: &Value, _update: Update<'_>) -> ErrorList {
+        check(new)
     }
 
-    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
-        vec!["v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice".to_owned()]
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings = vec![DEPRECATED.to_owned()];
+        for (at, subset) in list_at(new, "/subsets").iter().enumerate() {
+            for list in ["addresses", "notReadyAddresses"] {
+                let path = Path::new("subsets").index(at).child(list);
+                for (at, address) in list_at(subset, &format!("/{list}")).iter().enumerate() {
+                    warnings.extend(odd_spelling(str_at(address, "/ip"), &path.index(at).child("ip")));
+                }
+            }
+        }
+        warnings
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
@@ -90,7 +99,18 @@ impl Strategy for EndpointsStrategy {
     }
 }
 
-fn check(object: &Value, _old: Option<&Value>) -> ErrorList {
+const DEPRECATED: &str = "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
+/// An IPv6 address that is not written as it should be.
+fn odd_spelling(ip: &str, path: &Path) -> Option<String> {
+    let Ok(IpAddr::V6(address)) = ip.parse() else { return None };
+    let canonical = address.to_string();
+    let (is, should) = (quote(ip), quote(&canonical));
+    (canonical != ip)
+        .then(|| format!("{path}: IPv6 address {is} should be in RFC 5952 canonical format ({should})"))
+}
+
+fn check(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     for (at, subset) in list_at(object, "/subsets").iter().enumerate() {
         check_subset(subset, &Path::new("subsets").index(at), &mut errors);
@@ -116,8 +136,12 @@ fn check_subset(subset: &Value, path: &Path, errors: &mut ErrorList) {
 
 fn check_address(address: &Value, path: &Path, errors: &mut ErrorList) {
     let ip = str_at(address, "/ip");
-    if ip.parse::<IpAddr>().is_err() {
-        rules::each(ip, names::ip(ip), &path.child("ip"), errors);
+    let wrong = names::ip(ip);
+    // wire: what is no address at all is told so twice.
+    let nothing = wrong.iter().any(|sentence| sentence.starts_with("must be a valid IP"));
+    rules::each(ip, wrong, &path.child("ip"), errors);
+    if matches!(ip.parse::<IpAddr>(), Ok(IpAddr::V6(v6)) if v6.to_ipv4_mapped().is_some()) {
+        errors.push(FieldError::invalid(&path.child("ip"), ip, "must not be an IPv4-mapped IPv6 address"));
     }
     let host = str_at(address, "/hostname");
     if !host.is_empty() {
@@ -125,6 +149,9 @@ fn check_address(address: &Value, path: &Path, errors: &mut ErrorList) {
     }
     if let Some(node) = address.get("nodeName").and_then(Value::as_str) {
         rules::each(node, names::dns_subdomain(node), &path.child("nodeName"), errors);
+    }
+    if nothing {
+        errors.push(FieldError::invalid(&path.child("ip"), ip, "must be a valid IP address"));
     }
     rules::ordinary_ip(ip, &path.child("ip"), errors);
 }
@@ -145,5 +172,39 @@ fn check_port(port: &Value, needs_name: bool, path: &Path, errors: &mut ErrorLis
     let protocol = str_at(port, "/appProtocol");
     if !protocol.is_empty() {
         rules::each(protocol, names::qualified_name(protocol), &path.child("appProtocol"), errors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cell_names_a_few_addresses() {
+        let subset = json!({"addresses": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "ports": [{"port": 80}, {"port": 81}]});
+        let object = json!({"metadata": {"name": "e"}, "subsets": [subset]});
+        assert_eq!(endpoints(&object), "10.0.0.1:80,[fd00::1]:80,10.0.0.1:81 + 1 more...");
+        assert_eq!(endpoints(&json!({})), "");
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        let check = |subset: Value, expected: &[&str]| {
+            let object = json!({"metadata": {"name": "e"}, "subsets": [subset]});
+            let errors = EndpointsStrategy.validate(&object);
+            assert_eq!(errors.iter().map(|e| e.path.as_str()).collect::<Vec<_>>(), expected, "{errors:?}");
+        };
+        let ports = json!([{"port": 80, "protocol": "TCP"}]);
+        check(json!({"addresses": [{"ip": "10.0.0.1"}], "ports": ports}), &[]);
+        check(json!({"ports": ports}), &["subsets[0]"]);
+        check(json!({"addresses": [{"ip": "x"}]}), &["subsets[0].addresses[0].ip", "subsets[0].addresses[0].ip"]);
+        check(json!({"addresses": [{"ip": "127.0.0.1"}]}), &["subsets[0].addresses[0].ip"]);
+        let two = json!([{"port": 80, "protocol": "TCP", "name": "a"}, {"port": 0, "protocol": "X"}]);
+        check(
+            json!({"addresses": [{"ip": "10.0.0.1"}], "ports": two}),
+            &["subsets[0].ports[1].name", "subsets[0].ports[1].port", "subsets[0].ports[1].protocol"],
+        );
     }
 }

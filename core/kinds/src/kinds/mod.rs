@@ -22,6 +22,7 @@ pub mod pod_template;
 pub mod rbac;
 pub mod replica_set;
 pub mod replication_controller;
+mod resource_names;
 pub mod resource_quota;
 pub mod reviews;
 pub mod secret;

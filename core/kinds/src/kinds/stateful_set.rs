@@ -1,15 +1,15 @@
 //! StatefulSets.
 
 use jiff::Timestamp;
-use k8s_openapi::api::apps::v1::{StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec};
 use serde_json::{Map, Value, json};
 
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::{ErrorList, FieldError, Path};
-use crate::kinds::{persistent_volume_claim, pod, workload};
+use crate::field::{ErrorList, FieldError, Path, quote, shown};
+use crate::kinds::{persistent_volume_claim, pod, share, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
-use crate::rules::{self, non_negative};
+use crate::rules::{self, IMMUTABLE, non_negative};
 use crate::tree::{child_or_new, children, fill, int_at, keep, set_default};
 use crate::typed;
 
@@ -110,11 +110,16 @@ impl Strategy for StatefulSetStrategy {
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        pod::template_warnings(new, old)
+        let mut warnings = pod::template_warnings_at(new, old, &["spec", "template"]);
+        if int_at(new, "/spec/revisionHistoryLimit").is_some_and(|limit| limit < 0) {
+            let text = "a negative value retains all historical revisions; a value >= 0 is recommended";
+            warnings.push(format!("spec.revisionHistoryLimit: {text}"));
+        }
+        warnings
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
-        names::dns_subdomain(names::stem(name, prefix))
+        names::dns_label(names::stem(name, prefix))
     }
 
     fn counts_generation(&self) -> bool {
@@ -137,13 +142,14 @@ fn check(object: &Value) -> ErrorList {
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
     check_policies(&spec, &path, &mut errors);
+    let service = spec.service_name.as_deref().unwrap_or_default();
+    if !service.is_empty() {
+        rules::each(service, names::dns_label(service), &path.child("serviceName"), &mut errors);
+    }
     non_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), &mut errors);
     non_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), &mut errors);
     if let Some(start) = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start) {
         non_negative(start, &path.child("ordinals").child("start"), &mut errors);
-    }
-    if let Some(limit) = spec.revision_history_limit {
-        non_negative(limit, &path.child("revisionHistoryLimit"), &mut errors);
     }
     let selector = object.pointer("/spec/selector").filter(|s| !s.is_null()).map(|_| &spec.selector);
     workload::check_stateful_template(selector, &spec.template, object, &mut errors);
@@ -162,53 +168,77 @@ fn check_policies(spec: &StatefulSetSpec, path: &Path, errors: &mut ErrorList) {
     let rolling = strategy.rolling_update.as_ref();
     match strategy.type_.as_deref().unwrap_or_default() {
         "" => errors.push(FieldError::required(&strategy_path, "")),
-        "OnDelete" => {}
-        "RollingUpdate" => {
-            let path = strategy_path.child("rollingUpdate");
-            if let Some(partition) = rolling.and_then(|r| r.partition) {
-                non_negative(partition, &path.child("partition"), errors);
+        "OnDelete" => {
+            if let Some(rolling) = rolling {
+                let (path, value) = (strategy_path.child("rollingUpdate"), show_rolling(rolling));
+                let detail = "only allowed for updateStrategy 'RollingUpdate'";
+                errors.push(FieldError::invalid_shown(&path, &value, detail));
             }
         }
-        _ => {}
+        "RollingUpdate" => {
+            if let Some(rolling) = rolling {
+                check_rolling(rolling, &strategy_path.child("rollingUpdate"), errors);
+            }
+        }
+        other => {
+            let rolling = rolling.map_or_else(|| "null".to_owned(), show_rolling);
+            let value = format!("{{\"Type\":{},\"RollingUpdate\":{rolling}}}", quote(other));
+            let detail = "must be 'RollingUpdate' or 'OnDelete'";
+            errors.push(FieldError::invalid_shown(&strategy_path, &value, detail));
+        }
     }
     let retention_path = path.child("persistentVolumeClaimRetentionPolicy");
     let retention = spec.persistent_volume_claim_retention_policy.clone().unwrap_or_default();
     for (field, policy) in [("whenDeleted", retention.when_deleted), ("whenScaled", retention.when_scaled)] {
-        rules::one_of(&policy.unwrap_or_default(), &["Delete", "Retain"], &retention_path.child(field), errors);
+        rules::one_of(&policy.unwrap_or_default(), &["Retain", "Delete"], &retention_path.child(field), errors);
     }
 }
 
-/// Fields of the spec that may change.
-const MUTABLE: [&str; 7] = [
-    "replicas",
-    "ordinals",
-    "template",
-    "updateStrategy",
-    "revisionHistoryLimit",
-    "persistentVolumeClaimRetentionPolicy",
-    "minReadySeconds",
-];
+fn check_rolling(rolling: &RollingUpdateStatefulSetStrategy, path: &Path, errors: &mut ErrorList) {
+    non_negative(rolling.partition.unwrap_or(0), &path.child("partition"), errors);
+    let path = path.child("maxUnavailable");
+    let unavailable = rolling.max_unavailable.as_ref();
+    share::check(unavailable, &path, errors);
+    share::check_whole(unavailable, &path, errors);
+    if let Some(value) = unavailable.filter(|_| share::number(unavailable) == 0) {
+        errors.push(FieldError::invalid(&path, json!(value), "cannot be 0"));
+    }
+}
+
+/// The rolling part of a strategy, as error messages show it.
+fn show_rolling(rolling: &RollingUpdateStatefulSetStrategy) -> String {
+    let partition = rolling.partition.map_or_else(|| "null".to_owned(), |partition| partition.to_string());
+    let unavailable = shown(&json!(rolling.max_unavailable));
+    format!("{{\"Partition\":{partition},\"MaxUnavailable\":{unavailable}}}")
+}
+
+/// Fields of the spec that stay, besides the selector.
+const KEPT: [&str; 3] = ["serviceName", "podManagementPolicy", "volumeClaimTemplates"];
 
 fn check_kept(new: &Value, old: &Value, errors: &mut ErrorList) {
-    let kept = |object: &Value| {
-        let mut spec = object["spec"].clone();
-        MUTABLE.iter().for_each(|field| crate::tree::remove(&mut spec, field));
-        spec
-    };
-    if kept(new) != kept(old) {
-        let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', \
-            'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are \
-            forbidden";
-        errors.push(FieldError::forbidden(&Path::new("spec"), detail));
+    workload::check_same_selector(new, old, errors);
+    for field in KEPT {
+        let (now, before) = (new["spec"].get(field), old["spec"].get(field));
+        if now != before {
+            let text = match now {
+                None if field == "serviceName" => "\"\"".to_owned(),
+                None => "[]".to_owned(),
+                Some(now) => shown(now),
+            };
+            errors.push(FieldError::invalid_shown(&Path::new("spec").child(field), &text, IMMUTABLE));
+        }
     }
 }
 
 fn check_status(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let counts =
-        ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "observedGeneration", "availableReplicas"];
+        ["replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration"];
     let parts = ["readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas"];
     workload::check_counts(new, &counts, &parts, &mut errors);
+    for error in errors.iter_mut().filter(|error| error.message.ends_with("greater than readyReplicas")) {
+        error.message = error.message.replace("than readyReplicas", "than status.readyReplicas");
+    }
     workload::check_collisions(new, old, &mut errors);
     errors
 }

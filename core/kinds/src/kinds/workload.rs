@@ -118,7 +118,12 @@ pub fn check_stateful_template(
             }
         }
     }
-    check_matches(selector, template, object, errors);
+    if is_valid(selector) {
+        check_matches(selector, template, object, errors);
+    } else {
+        let shown = rules::show_selector(object.pointer("/spec/selector").unwrap_or(&Value::Null));
+        errors.push(FieldError::invalid_shown(&path.child("selector"), &shown, ""));
+    }
     pod::check_template(template, &path.child("template"), errors);
     check_runs_always("StatefulSet", template, errors);
 }
@@ -152,12 +157,14 @@ fn check_runs_always(kind: &str, template: &PodTemplateSpec, errors: &mut ErrorL
     }
 }
 
-/// The count of collisions only grows.
+/// The count of collisions is not below zero, and only grows.
 pub fn check_collisions(new: &Value, old: &Value, errors: &mut ErrorList) {
+    let path = Path::new("status").child("collisionCount");
     let collisions = |object| int_at(object, "/status/collisionCount");
-    if let Some(now) = collisions(new).filter(|now| collisions(old).is_some_and(|before| *now < before)) {
-        let path = Path::new("status").child("collisionCount");
-        errors.push(FieldError::invalid(&path, now, "cannot be decremented"));
+    let count = collisions(new).unwrap_or(0);
+    non_negative(count, &path, errors);
+    if collisions(old).is_some_and(|before| collisions(new).is_none_or(|now| now < before)) {
+        errors.push(FieldError::invalid(&path, count, "cannot be decremented"));
     }
 }
 
