@@ -5,8 +5,9 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use gantry_kinds::KindRef;
-use gantry_store::{Batch, Entry, KeyChange, Store, StoreError, Watch};
+use gantry_store::{Batch, Entry, KeyChange, Part, Store, StoreError, Watch};
 use gantry_view::{Object, ObjectKey, View};
+use parking_lot::Mutex;
 use tokio::time::sleep;
 
 use crate::cluster::{Cluster, OpenError};
@@ -14,7 +15,7 @@ use crate::election::Leadership;
 use crate::failpoints::failpoint;
 use crate::feed::History;
 use crate::keys;
-use crate::limits::{PARSE_SHARE, REREAD_PAUSE};
+use crate::limits::REREAD_PAUSE;
 use crate::metrics::Metrics;
 use crate::topics::Topics;
 
@@ -27,44 +28,61 @@ pub(crate) struct State {
 
 /// Reads everything at one revision.
 pub(crate) async fn read(store: &dyn Store) -> Result<(State, Leadership), OpenError> {
-    let range = store.range(Bytes::from_static(keys::EVERYTHING)).await.map_err(OpenError::Read)?;
-    let mut objects = Vec::with_capacity(range.entries.len());
+    let scan = store.scan(Bytes::from_static(keys::EVERYTHING)).await.map_err(OpenError::Read)?;
+    let mut objects = Vec::with_capacity(scan.count);
     let mut leadership = Leadership::default();
-    for (entry, found) in parse_all(range.entries) {
-        match found? {
-            Some(object) => objects.push(object),
-            None => {
-                let change = KeyChange { key: entry.key, value: Some(entry.value) };
-                leadership.note(&change, entry.revision);
-            }
+    for found in parse_all(scan.parts, scan.count)? {
+        match found {
+            Found::Object(object) => objects.push(object),
+            Found::Other(change, revision) => drop(leadership.note(&change, revision)),
         }
     }
-    let view = View::load(objects, range.revision);
-    Ok((State { view, history: History::starting_at(range.revision), live: Arc::default() }, leadership))
+    let view = View::load(objects, scan.revision);
+    Ok((State { view, history: History::starting_at(scan.revision), live: Arc::default() }, leadership))
 }
 
-/// What an entry of the store is; `None` for what is no object.
-type Found = Result<Option<Arc<Object>>, OpenError>;
+/// What an entry of the store is.
+enum Found {
+    Object(Arc<Object>),
+    Other(KeyChange, u64),
+}
 
-/// Parses entries, many of them on all cores; in their order.
-fn parse_all(entries: Vec<Entry>) -> impl Iterator<Item = (Entry, Found)> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let share = entries.len().div_ceil(cores).max(PARSE_SHARE);
-    let found: Vec<Vec<Found>> = std::thread::scope(|scope| {
-        let mut shares = entries.chunks(share);
-        let own = shares.next();
-        let others: Vec<_> = shares.map(|share| scope.spawn(|| share.iter().map(find).collect())).collect();
-        let own = own.map(|share| share.iter().map(find).collect());
+/// Entries with their places in the order of keys.
+type Placed = Vec<(usize, Found)>;
+
+/// Reads and parses all parts, many of them on all cores; in the order of keys.
+fn parse_all(parts: Vec<Part>, count: usize) -> Result<impl Iterator<Item = Found>, OpenError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(parts.len());
+    let parts = Mutex::new(parts.into_iter());
+    let work = || -> Result<Placed, OpenError> {
+        let mut found = Vec::new();
+        loop {
+            let Some(part) = parts.lock().next() else { return Ok(found) };
+            for (place, entry) in part().map_err(OpenError::Read)? {
+                found.push((place, find(entry)?));
+            }
+        }
+    };
+    let shares: Vec<Placed> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
+        let own = work();
         let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        own.into_iter().chain(others).collect()
-    });
-    entries.into_iter().zip(found.into_iter().flatten())
+        std::iter::once(own).chain(others).collect::<Result<_, _>>()
+    })?;
+    let mut ordered: Vec<Option<Found>> = Vec::new();
+    ordered.resize_with(count, || None);
+    for (place, found) in shares.into_iter().flatten() {
+        ordered[place] = Some(found);
+    }
+    Ok(ordered.into_iter().flatten())
 }
 
-fn find(entry: &Entry) -> Found {
-    let Some(key) = keys::decode(&entry.key, find_kind) else { return Ok(None) };
+fn find(entry: Entry) -> Result<Found, OpenError> {
+    let Some(key) = keys::decode(&entry.key, find_kind) else {
+        return Ok(Found::Other(KeyChange { key: entry.key, value: Some(entry.value) }, entry.revision));
+    };
     match Object::parse(key.kind, &entry.value, entry.revision) {
-        Ok(object) => Ok(Some(Arc::new(object))),
+        Ok(object) => Ok(Found::Object(Arc::new(object))),
         Err(error) => {
             let key = String::from_utf8_lossy(&entry.key).into_owned();
             Err(OpenError::Malformed { key, why: error.to_string() })

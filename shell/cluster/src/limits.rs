@@ -26,5 +26,3 @@ pub const LEADER_RENEW: Duration = Duration::from_secs(1);
 pub const LEADER_TERM: Duration = Duration::from_secs(5);
 /// Pause after an attempt to take the lead has failed.
 pub const LEADER_RETRY: Duration = Duration::from_millis(500);
-/// Objects that one thread parses at the least when everything is read.
-pub const PARSE_SHARE: usize = 1024;

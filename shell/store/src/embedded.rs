@@ -38,7 +38,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use crate::disk::{Disk, SystemDisk};
 use crate::limits::{FREE_BYTES, QUEUE_TXNS, SEGMENT_BYTES, SLACK_BYTES, TXN_BYTES};
 use crate::watch::{LocalWatch, Log};
-use crate::{Batch, Commit, Range, Stats, Store, StoreError, Txn, Watch};
+use crate::{Batch, Commit, Range, Scan, Stats, Store, StoreError, Txn, Watch};
 use shared::Shared;
 use writer::{Command, Remote};
 
@@ -216,6 +216,11 @@ impl Store for EmbeddedStore {
     async fn range(&self, prefix: Bytes) -> Result<Range, StoreError> {
         let shared = self.inner.shared.clone();
         blocking(move || shared.range(&prefix)).await
+    }
+
+    async fn scan(&self, prefix: Bytes) -> Result<Scan, StoreError> {
+        let shared = self.inner.shared.clone();
+        blocking(move || Ok(shared.scan(&prefix))).await
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {

@@ -70,6 +70,19 @@ pub struct Entry {
     pub revision: u64,
 }
 
+/// All entries under a prefix at one revision, still to be read.
+pub struct Scan {
+    /// The revision.
+    pub revision: u64,
+    /// How many entries there are.
+    pub count: usize,
+    /// What reads them, in any order and on any thread; it may block.
+    pub parts: Vec<Part>,
+}
+
+/// Reads some of the entries; each comes with its place in the order of keys.
+pub type Part = Box<dyn FnOnce() -> Result<Vec<(usize, Entry)>, StoreError> + Send>;
+
 /// All entries under a prefix, in key order, as they were at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Range {
@@ -132,6 +145,17 @@ pub trait Store: Send + Sync + 'static {
     fn compacted(&self) -> u64;
     /// All entries whose key starts with the prefix.
     async fn range(&self, prefix: Bytes) -> Result<Range, StoreError>;
+    /// The same in parts, for what is too much to be held twice.
+    async fn scan(&self, prefix: Bytes) -> Result<Scan, StoreError> {
+        let Range { revision, entries } = self.range(prefix).await?;
+        let count = entries.len();
+        let (mut parts, mut entries) = (Vec::new(), entries.into_iter().enumerate());
+        while entries.len() > 0 {
+            let part: Vec<_> = entries.by_ref().take(limits::PART_ENTRIES).collect();
+            parts.push(Box::new(move || Ok(part)) as Part);
+        }
+        Ok(Scan { revision, count, parts })
+    }
     /// Compares and writes in one step.
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError>;
     /// Every commit after the revision `from`.

@@ -47,10 +47,10 @@ pub const LEAF_KEYS: usize = 128;
 pub const RANGE_KEYS: usize = 256;
 /// Bytes of a segment between commits that are remembered with their places.
 pub const CHECKPOINT_BYTES: u32 = 64 << 10;
+/// Entries in a part of a scan, where they are in memory already.
+pub const PART_ENTRIES: usize = 1024;
 /// Bytes that are read from a segment at once.
 pub const READ_BYTES: u32 = 1 << 20;
-/// Values that one thread reads at the least when many are read.
-pub const READ_SHARE: usize = 4096;
 /// Bytes between two values up to which one read brings both.
 pub const READ_GAP_BYTES: u32 = 16 << 10;
 /// Entries in one page of a snapshot.

@@ -1,7 +1,6 @@
 //! Reading values and commits from the segments; every byte is checked before it is given out.
 
 use std::collections::BTreeMap;
-use std::panic::resume_unwind;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,8 +9,9 @@ use bytes::Bytes;
 use super::index::Slot;
 use super::pool::{self, Segment};
 use super::record::{self, HEADER, Header, Kind, Position};
-use crate::limits::{GROUP_BYTES, READ_BYTES, READ_GAP_BYTES, READ_SHARE};
-use crate::{Batch, Entry, KeyChange, StoreError, io_error};
+use crate::disk::Disk;
+use crate::limits::{GROUP_BYTES, READ_BYTES, READ_GAP_BYTES};
+use crate::{Batch, Entry, KeyChange, Part, StoreError, io_error};
 
 /// Says that a place on disk does not hold what was written there, and what to do.
 pub(super) fn damaged(operation: &'static str, path: &Path, at: Position, what: &str) -> StoreError {
@@ -38,39 +38,17 @@ impl<'a> Values<'a> {
 
     /// The entries of these keys, in the same order.
     pub(super) fn read(&self, wanted: Vec<(Bytes, Slot)>) -> Result<Vec<Entry>, StoreError> {
-        // Read in the order in which they stand on disk, neighbours at once.
-        let mut order: Vec<usize> = (0..wanted.len()).collect();
-        order.sort_unstable_by_key(|at| (wanted[*at].1.segment, wanted[*at].1.offset));
         let mut values = vec![Bytes::new(); wanted.len()];
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut shares = order.chunks(order.len().div_ceil(cores).max(READ_SHARE));
-        let own = shares.next().unwrap_or_default();
-        let found = std::thread::scope(|scope| {
-            let others: Vec<_> = shares.map(|share| scope.spawn(|| self.read_share(&wanted, share))).collect();
-            let own = self.read_share(&wanted, own);
-            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
-            std::iter::once(own).chain(others).collect::<Result<Vec<_>, _>>()
-        })?;
-        for (place, value) in order.iter().zip(found.into_iter().flatten()) {
-            values[*place] = value;
+        for run in runs(&wanted) {
+            for (place, value) in run.iter().zip(self.read_run(&wanted, &run)?) {
+                values[*place] = value;
+            }
         }
         let entries = wanted.into_iter().zip(values);
         Ok(entries.map(|((key, slot), value)| Entry { key, value, revision: slot.revision }).collect())
     }
 
-    /// The values of some of the keys, which stand one after the other on disk.
-    fn read_share(&self, wanted: &[(Bytes, Slot)], share: &[usize]) -> Result<Vec<Bytes>, StoreError> {
-        let mut values = Vec::with_capacity(share.len());
-        let mut rest = share;
-        while !rest.is_empty() {
-            let run = neighbours(wanted, rest);
-            self.read_run(wanted, &rest[..run], &mut values)?;
-            rest = &rest[run..];
-        }
-        Ok(values)
-    }
-
-    fn read_run(&self, wanted: &[(Bytes, Slot)], run: &[usize], values: &mut Vec<Bytes>) -> Result<(), StoreError> {
+    fn read_run(&self, wanted: &[(Bytes, Slot)], run: &[usize]) -> Result<Vec<Bytes>, StoreError> {
         let (first, last) = (wanted[run[0]].1, wanted[run[run.len() - 1]].1);
         let mut buffer = vec![0; (last.offset + last.length - first.offset) as usize];
         let at = Position { segment: first.segment, offset: first.offset };
@@ -78,7 +56,7 @@ impl<'a> Values<'a> {
         let file = &self.files.get(&first.segment).ok_or_else(lost)?.file;
         file.read_at(&mut buffer, first.offset.into()).map_err(io_error("read values"))?;
         let buffer = Bytes::from(buffer);
-        for place in run {
+        let values = run.iter().map(|place| {
             let slot = &wanted[*place].1;
             let start = (slot.offset - first.offset) as usize;
             let value = buffer.slice(start..start + slot.length as usize);
@@ -87,10 +65,42 @@ impl<'a> Values<'a> {
                 let what = format!("the value of {} is not what was written", wanted[*place].0.escape_ascii());
                 return Err(damaged("read values", self.path, at, &what));
             }
-            values.push(value);
-        }
-        Ok(())
+            Ok(value)
+        });
+        values.collect()
     }
+}
+
+/// Everything that is wanted of some files, in parts that are read when they are asked for.
+pub(super) fn parts(disk: Arc<dyn Disk>, files: BTreeMap<u32, Arc<Segment>>, wanted: Vec<(Bytes, Slot)>) -> Vec<Part> {
+    let runs = runs(&wanted);
+    let source = Arc::new((disk, files, wanted));
+    let part = |run: Vec<usize>| -> Part {
+        let source = source.clone();
+        Box::new(move || {
+            let (disk, files, wanted) = &*source;
+            let values = Values::new(disk.path(), files).read_run(wanted, &run)?;
+            let entry = |(place, value): (usize, Bytes)| {
+                let (key, slot) = &wanted[place];
+                (place, Entry { key: key.clone(), value, revision: slot.revision })
+            };
+            Ok(run.into_iter().zip(values).map(entry).collect())
+        })
+    };
+    runs.into_iter().map(part).collect()
+}
+
+/// The places of what is wanted in the order in which it stands on disk, each run of neighbours for one read.
+fn runs(wanted: &[(Bytes, Slot)]) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..wanted.len()).collect();
+    order.sort_unstable_by_key(|at| (wanted[*at].1.segment, wanted[*at].1.offset));
+    let (mut runs, mut rest) = (Vec::new(), &order[..]);
+    while !rest.is_empty() {
+        let (run, after) = rest.split_at(neighbours(wanted, rest));
+        runs.push(run.to_vec());
+        rest = after;
+    }
+    runs
 }
 
 /// How many of these stand so close together that one read brings them.

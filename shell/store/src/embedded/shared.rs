@@ -20,7 +20,7 @@ use super::state::State;
 use crate::disk::Disk;
 use crate::limits::RANGE_KEYS;
 use crate::watch::Log;
-use crate::{Batch, Range, Stats, StoreError};
+use crate::{Batch, Range, Scan, Stats, StoreError};
 
 pub(super) struct Shared {
     pub(super) disk: Arc<dyn Disk>,
@@ -136,6 +136,16 @@ impl Shared {
         drop(index);
         let entries = Values::new(self.disk.path(), &files).read(wanted)?;
         Ok(Range { revision, entries })
+    }
+
+    pub(super) fn scan(&self, prefix: &[u8]) -> Scan {
+        let (revision, index, files) = {
+            let state = self.state.read();
+            (state.revision, state.index.clone(), state.files())
+        };
+        let wanted = under(&index, prefix, usize::MAX);
+        let count = wanted.len();
+        Scan { revision, count, parts: read::parts(self.disk.clone(), files, wanted) }
     }
 
     /// Everything at the newest revision.
