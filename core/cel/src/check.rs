@@ -11,6 +11,7 @@ use crate::declare::Struct;
 use crate::env::Env;
 use crate::error::Issue;
 use crate::functions::{self, Declaration};
+use crate::limits;
 use crate::types::{Bindings, Type};
 
 /// What is known of a tree after checking.
@@ -78,7 +79,7 @@ impl Checker<'_> {
             Kind::Select(_) => self.select(expr),
             Kind::Call(call) => self.call(expr.id, call),
             Kind::List(elements) => self.list(elements),
-            Kind::Map(entries) => self.map(entries),
+            Kind::Map(entries) => self.map(expr.id, entries),
             Kind::Struct(made) => self.made(expr.id, made),
             Kind::Fold(fold) => self.fold(fold),
             Kind::Wrong => Type::Error,
@@ -174,7 +175,11 @@ impl Checker<'_> {
         }
     }
     fn function(&self, name: &str) -> Option<&'static Declaration> {
-        functions::find(name).filter(|_| self.env.stored || name != "includes")
+        functions::find(name).filter(|_| match name {
+            "includes" => self.env.stored,
+            "jsonpatch.escapeKey" => self.env.patches,
+            _ => true,
+        })
     }
     fn optional_select(&mut self, id: Id, call: &mut Call) -> Type {
         let [operand, field] = &mut call.args[..] else { return Type::Error };
@@ -241,35 +246,42 @@ impl Checker<'_> {
             ty => ty,
         }
     }
-    /// One type for parts that must be alike.
-    fn joined(&mut self, id: Id, before: Option<Type>, now: Type) -> Option<Type> {
+    /// One type for all parts.
+    fn joined(&mut self, before: Option<Type>, now: Type) -> Option<Type> {
         let Some(before) = before else { return Some(now) };
-        if self.bindings.assign(&before, &now) {
-            return Some(before.more_general(now));
+        let alike = self.bindings.assign(&before, &now);
+        Some(if alike { before.more_general(now) } else { Type::Dyn })
+    }
+    /// Types can grow faster than the text that makes them; there is a limit.
+    fn limited(&mut self, id: Id, of: Type) -> Type {
+        if of.weight(limits::TYPE_PARTS).is_some() {
+            return of;
         }
-        self.report(id, format!("expected type '{before}' but found '{now}'"));
-        Some(Type::Error)
+        self.report(id, "type is too complex".to_owned());
+        Type::Error
     }
     fn list(&mut self, elements: &mut [ast::Element]) -> Type {
         let mut all = None;
         for element in elements {
             self.expr(&mut element.value);
             let ty = self.unwrapped(&element.value, element.optional);
-            all = self.joined(element.value.id, all, ty);
+            all = self.joined(all, ty);
         }
         Type::list(all.unwrap_or_else(|| self.bindings.fresh()))
     }
-    fn map(&mut self, entries: &mut [ast::Entry]) -> Type {
+    fn map(&mut self, id: Id, entries: &mut [ast::Entry]) -> Type {
         let (mut keys, mut values) = (None, None);
         for entry in entries {
             self.expr(&mut entry.key);
-            keys = self.joined(entry.key.id, keys, self.type_of(entry.key.id));
+            keys = self.joined(keys, self.type_of(entry.key.id));
             self.expr(&mut entry.value);
             let ty = self.unwrapped(&entry.value, entry.optional);
-            values = self.joined(entry.value.id, values, ty);
+            values = self.joined(values, ty);
         }
         let keys = keys.unwrap_or_else(|| self.bindings.fresh());
-        Type::map(keys, values.unwrap_or_else(|| self.bindings.fresh()))
+        let values = values.unwrap_or_else(|| self.bindings.fresh());
+        let of = self.bindings.resolve(&Type::map(keys, values), false);
+        self.limited(id, of)
     }
     fn made(&mut self, id: Id, made: &mut ast::Struct) -> Type {
         let name = made.name.trim_start_matches('.');

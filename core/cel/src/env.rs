@@ -12,6 +12,7 @@ pub struct Env {
     pub(crate) variables: BTreeMap<String, Variable>,
     pub(crate) structs: BTreeMap<String, Arc<Struct>>,
     pub(crate) stored: bool,
+    pub(crate) patches: bool,
 }
 
 /// A variable of an environment.
@@ -57,6 +58,12 @@ impl Env {
     #[must_use]
     pub fn stored(mut self) -> Self {
         self.stored = true;
+        self
+    }
+    /// For expressions that make patches: `Object{}` and `JSONPatch{}` belong to the types that are given besides.
+    #[must_use]
+    pub fn patches(mut self) -> Self {
+        self.patches = true;
         self
     }
     /// The type of the variable or type name.

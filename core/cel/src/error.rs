@@ -16,22 +16,27 @@ pub struct Issue {
     pub message: String,
 }
 
-/// All that is wrong with an expression.
+/// Why an expression is no program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompileError {
-    source: Arc<str>,
-    issues: Vec<Issue>,
+pub enum CompileError {
+    /// It has these issues, in the order of its text.
+    Issues(Arc<str>, Vec<Issue>),
+    /// It is well formed, but a constant in it can never be read.
+    Instantiation(EvalError),
 }
 
 impl CompileError {
     pub(crate) fn new(source: &str, mut issues: Vec<Issue>) -> Self {
         let place = Lines::of(source);
         issues.sort_by_key(|issue| issue.at.map(|at| place.find(at)));
-        CompileError { source: source.into(), issues }
+        CompileError::Issues(source.into(), issues)
     }
-    /// The issues, in the order of the text.
-    pub fn issues(&self) -> &[Issue] {
-        &self.issues
+    /// What upstream says of it: which step failed, and why.
+    pub fn detail(&self) -> String {
+        match self {
+            CompileError::Issues(..) => format!("compilation failed: {self}"),
+            CompileError::Instantiation(_) => format!("program instantiation failed: {self}"),
+        }
     }
 }
 
@@ -39,14 +44,18 @@ impl std::error::Error for CompileError {}
 
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines = Lines::of(&self.source);
-        for (n, issue) in self.issues.iter().take(limits::ISSUES).enumerate() {
+        let (source, issues) = match self {
+            CompileError::Issues(source, issues) => (source, issues),
+            CompileError::Instantiation(error) => return error.fmt(f),
+        };
+        let lines = Lines::of(source);
+        for (n, issue) in issues.iter().take(limits::ISSUES).enumerate() {
             if n > 0 {
                 f.write_str("\n")?;
             }
             lines.show(issue, f)?;
         }
-        match self.issues.len().checked_sub(limits::ISSUES) {
+        match issues.len().checked_sub(limits::ISSUES) {
             Some(more) if more > 0 => write!(f, "\n{more} more errors were truncated"),
             _ => Ok(()),
         }

@@ -51,8 +51,9 @@ impl<'a> Evaluation<'a, '_> {
             }
             Node::Test(operand, name) => self.test(operand, name),
             Node::OptionalSelect(operand, name) => {
-                let of = self.operand(operand)?;
-                optional(maybe_select(&of, name)?)
+                let of = self.start(operand)?;
+                let found = maybe_select(&of, name)?;
+                self.found(optional(found)?)
             }
             Node::Index(operand, index) => {
                 let of = self.operand(operand)?;
@@ -60,25 +61,35 @@ impl<'a> Evaluation<'a, '_> {
                 self::index(&of, &index)
             }
             Node::OptionalIndex(operand, index) => {
-                let of = self.operand(operand)?;
+                let of = self.start(operand)?;
                 let index = self.run(index)?;
-                optional(maybe_index(&of, &index)?)
+                let found = maybe_index(&of, &index)?;
+                self.found(optional(found)?)
             }
             Node::And(one, two) => self.logical(one, two, false),
             Node::Or(one, two) => self.logical(one, two, true),
             Node::Conditional(condition, yes, no) => match self.run(condition)? {
-                Value::Bool(true) => self.run(yes),
-                Value::Bool(false) => self.run(no),
+                Value::Bool(true) => self.branch(yes),
+                Value::Bool(false) => self.branch(no),
                 _ => Err(EvalError::no_such_overload()),
             },
-            Node::NotStrictlyFalse(of) => match self.run(of) {
-                Err(EvalError::CostLimit) => Err(EvalError::CostLimit),
-                Ok(Value::Bool(false)) => Ok(Value::Bool(false)),
-                _ => Ok(Value::Bool(true)),
+            Node::OrElse(of, other, optional) => match self.run(of)? {
+                Value::Optional(None) => self.run(other),
+                Value::Optional(Some(of)) if !optional => Ok(unshare(of)),
+                of @ Value::Optional(Some(_)) => Ok(of),
+                _ => Err(EvalError::no_such_overload()),
             },
+            Node::NotStrictlyFalse(of) => {
+                let of = self.run(of);
+                self.spend(STEP)?;
+                match of {
+                    Err(EvalError::CostLimit) => Err(EvalError::CostLimit),
+                    Ok(Value::Bool(false)) => Ok(Value::Bool(false)),
+                    _ => Ok(Value::Bool(true)),
+                }
+            }
             Node::InConstant(item, list) => {
                 let item = self.run(item)?;
-                self.spend(STEP)?;
                 crate::library::operators::contained(&item, list)
             }
             Node::Call(call) => self.call(call),
@@ -91,7 +102,6 @@ impl<'a> Evaluation<'a, '_> {
                 if matches!(value, Err(EvalError::CostLimit)) {
                     return value;
                 }
-                self.spend(LIST)?;
                 self.locals.push(value);
                 let result = self.run(result);
                 self.locals.pop();
@@ -100,10 +110,35 @@ impl<'a> Evaluation<'a, '_> {
         }
     }
     /// What a path goes on from.
-    fn operand(&mut self, node: &'a Node) -> Outcome<'a> {
+    fn start(&mut self, node: &'a Node) -> Outcome<'a> {
         let of = self.run(node)?;
-        self.spend(if node.is_path() { STEP } else { 2 * STEP })?;
+        if !node.is_path() {
+            self.spend(STEP)?;
+        }
         Ok(of)
+    }
+    /// What a path goes on from, and the step that it goes.
+    fn operand(&mut self, node: &'a Node) -> Outcome<'a> {
+        let of = self.start(node)?;
+        if !matches!(of, Value::Optional(None)) {
+            self.spend(STEP)?;
+        }
+        Ok(of)
+    }
+    /// A step that may lead nowhere costs only when it does not.
+    fn found(&mut self, value: Value<'a>) -> Outcome<'a> {
+        if !matches!(value, Value::Optional(None)) {
+            self.spend(STEP)?;
+        }
+        Ok(value)
+    }
+    /// A branch of a condition: the start of a path costs nothing there.
+    fn branch(&mut self, node: &'a Node) -> Outcome<'a> {
+        let value = self.run(node);
+        if node.is_path() {
+            self.cost = self.cost.saturating_sub(STEP);
+        }
+        value
     }
     fn test(&mut self, operand: &'a Node, name: &str) -> Outcome<'a> {
         let of = self.run(operand)?;
@@ -134,8 +169,18 @@ impl<'a> Evaluation<'a, '_> {
     }
     fn call(&mut self, call: &'a Call) -> Outcome<'a> {
         let mut args = Vec::with_capacity(call.args.len());
+        let mut wrong = None;
         for arg in &call.args {
-            args.push(self.run(arg)?);
+            match self.run(arg) {
+                Ok(value) => args.push(value),
+                Err(EvalError::CostLimit) => return Err(EvalError::CostLimit),
+                Err(error) if call.args.len() > 2 => return Err(error),
+                Err(error) => drop(wrong.get_or_insert(error)),
+            }
+        }
+        if let Some(error) = wrong {
+            self.spend(STEP)?;
+            return Err(error);
         }
         let before = actual::before(call.function.name, &args);
         if self.cost.saturating_add(before) > self.limit {
@@ -168,7 +213,7 @@ impl<'a> Evaluation<'a, '_> {
                     None => continue,
                 }
             }
-            insert(&mut map, &key, value)?;
+            map.insert(Key::of(&key).ok_or_else(|| unsupported_key(&key))?, value);
         }
         self.spend(MAP)?;
         Ok(Value::Map(Map::Made(Arc::new(map))))
@@ -217,7 +262,10 @@ impl<'a> Evaluation<'a, '_> {
                     }
                 }
             }
-            _ => return Err(EvalError::new("unsupported comprehension range")),
+            other => {
+                let message = format!("got '{}', expected iterable type", go_name(other));
+                return Err(EvalError::new(message));
+            }
         }
         if let Some(grown) = grown.value() {
             self.locals[place] = Ok(grown);
@@ -258,10 +306,7 @@ impl<'a> Evaluation<'a, '_> {
         if let Some(filter) = filter {
             match self.run(filter)? {
                 Value::Bool(true) => {}
-                Value::Bool(false) => {
-                    self.spend(STEP)?;
-                    return Ok(None);
-                }
+                Value::Bool(false) => return Ok(None),
                 _ => return Err(EvalError::no_such_overload()),
             }
         }
@@ -328,6 +373,23 @@ fn unshare<'a>(value: Arc<Value<'a>>) -> Value<'a> {
     Arc::try_unwrap(value).unwrap_or_else(|shared| (*shared).clone())
 }
 
+/// The name that messages of loops know a value's type by.
+fn go_name(value: &Value<'_>) -> &'static str {
+    match value {
+        Value::Null => "types.Null",
+        Value::Bool(_) => "types.Bool",
+        Value::Int(_) => "types.Int",
+        Value::Uint(_) => "types.Uint",
+        Value::Double(_) => "types.Double",
+        Value::String(_) => "types.String",
+        Value::Bytes(_) => "types.Bytes",
+        Value::Timestamp(_) => "types.Timestamp",
+        Value::Duration(_) => "types.Duration",
+        Value::Optional(_) => "*types.Optional",
+        _ => "ref.Val",
+    }
+}
+
 fn optional<'a>(value: Option<Value<'a>>) -> Outcome<'a> {
     Ok(match value {
         Some(Value::Optional(of)) => Value::Optional(of),
@@ -353,7 +415,7 @@ fn maybe_select<'a>(of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, Eva
             Value::Optional(of) => Value::Optional(of),
             value => Value::some(value),
         })),
-        _ => Err(EvalError::no_such_overload()),
+        _ => Ok(None),
     }
 }
 
@@ -373,6 +435,8 @@ fn index<'a>(of: &Value<'a>, index: &Value<'a>) -> Outcome<'a> {
 fn maybe_index<'a>(of: &Value<'a>, index: &Value<'a>) -> Result<Option<Value<'a>>, EvalError> {
     match of {
         Value::List(list) => element(list, index),
+        // wire: data knows only names.
+        Value::Map(Map::Data(..)) if !matches!(index, Value::String(_)) => Err(EvalError::no_such_overload()),
         Value::Map(map) => match Key::to_find(index) {
             Some(key) => map.get(&key).transpose(),
             None if matches!(index, Value::Double(_)) => Ok(None),
@@ -393,6 +457,7 @@ fn element<'a>(list: &List<'a>, index: &Value<'a>) -> Result<Option<Value<'a>>, 
         Value::Int(n) => usize::try_from(*n).ok(),
         Value::Uint(n) => usize::try_from(*n).ok(),
         Value::Double(n) if n.fract() == 0.0 && *n >= 0.0 && *n <= 2f64.powi(53) => Some(*n as usize),
+        Value::Double(n) => return Err(EvalError::new(format!("unsupported index value {n} in list"))),
         _ => return Err(EvalError::new(format!("unsupported index type '{}' in list", index.type_of()))),
     };
     at.and_then(|at| list.get(at)).transpose()

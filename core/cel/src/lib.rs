@@ -39,6 +39,7 @@ mod program;
 mod thing;
 mod time;
 mod types;
+mod validate;
 mod value;
 
 pub use activation::Activation;

@@ -6,6 +6,8 @@ pub const SOURCE_CHARACTERS: usize = 100_000;
 pub const DEPTH: usize = 250;
 /// An expression has at most this many nodes once its macros are expanded.
 pub const NODES: usize = 200_000;
+/// A type has at most this many parts.
+pub const TYPE_PARTS: usize = 10_000;
 /// At most this many errors of one expression are told.
 pub const ISSUES: usize = 100;
 /// A line longer than this is not shown below its error.

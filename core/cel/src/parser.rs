@@ -273,6 +273,10 @@ impl Parser<'_> {
         while self.take_if(first.kind).is_some() {
             count += 1;
         }
+        let next = self.peek();
+        if first.kind == T::Minus && next.kind == T::Not {
+            return Err(self.no_alternative(first, next));
+        }
         let operand = self.chained()?;
         Ok(if count % 2 == 0 { operand } else { self.nodes.call(first.start, function, vec![operand]) })
     }
@@ -328,7 +332,6 @@ impl Parser<'_> {
     fn no_alternative(&mut self, dot: Token, found: Token) -> Stop {
         if !matches!(found.kind, T::In | T::True | T::False | T::Null) {
             let text: String = self.text[dot.start..found.end].iter().collect();
-            let text = if found.kind == T::End { format!("{}<EOF>", text.trim_end()) } else { text };
             let message = format!("Syntax error: no viable alternative at input '{}'", lexer::printable(&text));
             self.report(found.start, message);
             return Stop;

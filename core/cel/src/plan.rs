@@ -27,6 +27,8 @@ pub(crate) enum Node {
     And(Box<Node>, Box<Node>),
     Or(Box<Node>, Box<Node>),
     Conditional(Box<Node>, Box<Node>, Box<Node>),
+    /// An optional, or another value when it is none; whether the other is optional too.
+    OrElse(Box<Node>, Box<Node>, bool),
     NotStrictlyFalse(Box<Node>),
     /// Membership in a list that is written down.
     InConstant(Box<Node>, Value<'static>),
@@ -72,14 +74,17 @@ pub(crate) enum Step {
     Insert(Option<Node>, Option<Node>, Node),
 }
 
-/// Makes the tree ready.
-pub(crate) fn plan(root: &Expr, checked: &Checked) -> Node {
-    Planner { checked, locals: Vec::new() }.node(root)
+/// Makes the tree ready; constants that cannot be read are errors now.
+pub(crate) fn plan(root: &Expr, checked: &Checked) -> Result<Node, EvalError> {
+    let mut planner = Planner { checked, locals: Vec::new(), wrong: None };
+    let node = planner.node(root);
+    planner.wrong.map_or(Ok(node), Err)
 }
 
 struct Planner<'c> {
     checked: &'c Checked,
     locals: Vec<Arc<str>>,
+    wrong: Option<EvalError>,
 }
 
 impl Planner<'_> {
@@ -133,7 +138,7 @@ impl Planner<'_> {
         for (key, value, optional) in &parts {
             let entry = key.value().as_ref().and_then(Key::of).zip(value.value());
             match entry {
-                Some((key, value)) if !optional && !all.contains_key(&key) => drop(all.insert(key, value)),
+                Some((key, value)) if !optional => drop(all.insert(key, value)),
                 _ => return Node::Map(parts),
             }
         }
@@ -156,6 +161,10 @@ impl Planner<'_> {
                 };
                 Node::OptionalSelect(self.boxed(&args[0]), name.clone())
             }
+            (name @ ("or" | "orValue"), 1) if call.target.is_some() => {
+                let Some(target) = &call.target else { return Node::Constant(Value::Null) };
+                Node::OrElse(self.boxed(target), self.boxed(&args[0]), name == "or")
+            }
             _ => self.function(call),
         }
     }
@@ -172,17 +181,28 @@ impl Planner<'_> {
         }
         if matches!(function.name, "matches" | "find" | "findAll")
             && let Some(Node::Constant(Value::String(text))) = args.get(1)
-            && let Ok(ready) = pattern::ready(text)
         {
-            args[1] = Node::Constant(ready);
+            let ready = pattern::ready(text);
+            if let Some(ready) = self.constant(ready) {
+                args[1] = ready;
+            }
         }
         if is_conversion(function.name)
             && let [Node::Constant(of)] = &args[..]
-            && let Ok(value) = (function.run)(std::slice::from_ref(of))
+            && let Some(value) = self.constant((function.run)(std::slice::from_ref(of)))
         {
-            return Node::Constant(value);
+            return value;
         }
         Node::Call(Box::new(Call { function, args }))
+    }
+    fn constant(&mut self, value: Result<Value<'static>, EvalError>) -> Option<Node> {
+        match value {
+            Ok(value) => Some(Node::Constant(value)),
+            Err(error) => {
+                self.wrong.get_or_insert(error);
+                None
+            }
+        }
     }
     fn fold(&mut self, fold: &Fold) -> Node {
         if fold.is_bind() {
@@ -262,47 +282,6 @@ fn constant(literal: &Literal) -> Value<'static> {
 /// Functions of one constant that are done before the program runs.
 fn is_conversion(name: &str) -> bool {
     matches!(name, "bool" | "bytes" | "double" | "duration" | "int" | "string" | "timestamp" | "uint")
-}
-
-/// Arguments that can never be right, though their types are.
-pub(crate) fn impossible(expr: &Expr) -> Vec<(ast::Id, &'static str)> {
-    let mut found = Vec::new();
-    visit(expr, &mut |expr| {
-        let Kind::Call(call) = &expr.kind else { return };
-        let Some(last) = call.args.last() else { return };
-        let Kind::Literal(Literal::String(text)) = &last.kind else { return };
-        let wrong = match (&*call.function, call.args.len(), call.target.is_some()) {
-            ("duration", 1, false) => crate::time::parse_duration(text).is_none(),
-            ("timestamp", 1, false) => crate::time::parse_timestamp(text).is_none(),
-            ("matches", 1, true) | ("matches", 2, false) => pattern::ready(text).is_err(),
-            _ => false,
-        };
-        if wrong {
-            let message = match &*call.function {
-                "duration" => "invalid duration argument",
-                "timestamp" => "invalid timestamp argument",
-                _ => "invalid matches argument",
-            };
-            found.push((last.id, message));
-        }
-    });
-    found
-}
-
-fn visit(expr: &Expr, see: &mut impl FnMut(&Expr)) {
-    see(expr);
-    match &expr.kind {
-        Kind::Literal(_) | Kind::Ident(_) | Kind::Wrong => {}
-        Kind::Select(select) => visit(&select.operand, see),
-        Kind::Call(call) => call.target.iter().chain(&call.args).for_each(|e| visit(e, see)),
-        Kind::List(elements) => elements.iter().for_each(|e| visit(&e.value, see)),
-        Kind::Map(entries) => entries.iter().flat_map(|e| [&e.key, &e.value]).for_each(|e| visit(e, see)),
-        Kind::Struct(made) => made.fields.iter().for_each(|f| visit(&f.value, see)),
-        Kind::Fold(fold) => {
-            let Fold { range, init, condition, step, result, .. } = &**fold;
-            [range, init, condition, step, result].into_iter().for_each(|e| visit(e, see));
-        }
-    }
 }
 
 /// The key that cannot be one.

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::parser::parse;
 use crate::plan::{self, Node};
 use crate::types::Type;
+use crate::validate::validate;
 use crate::value::Value;
 
 /// An expression that is ready to run.
@@ -59,13 +60,13 @@ impl Program {
         let wrong = |issues: Vec<Issue>| CompileError::new(source, issues);
         let mut parsed = parse(source).map_err(wrong)?;
         let checked = check(&mut parsed.root, &parsed.nodes, env).map_err(wrong)?;
-        let impossible = plan::impossible(&parsed.root);
-        if !impossible.is_empty() {
-            let issue = |(id, message): (_, &str)| Issue { at: Some(parsed.nodes.place(id)), message: message.into() };
-            return Err(wrong(impossible.into_iter().map(issue).collect()));
+        let invalid = validate(&parsed.root, &checked);
+        if !invalid.is_empty() {
+            let issue = |(id, message)| Issue { at: Some(parsed.nodes.place(id)), message };
+            return Err(wrong(invalid.into_iter().map(issue).collect()));
         }
         let estimate = estimate::estimate(&parsed.root, &checked, env);
-        let root = plan::plan(&parsed.root, &checked);
+        let root = plan::plan(&parsed.root, &checked).map_err(CompileError::Instantiation)?;
         let Checked { types, variables, .. } = checked;
         let result = types.get(&parsed.root.id).cloned().unwrap_or(Type::Dyn);
         Ok(Program { env: env.clone(), root, result, estimate, variables: variables.into_iter().collect() })

@@ -180,6 +180,14 @@ impl Type {
     pub(crate) fn more_general(self, other: Type) -> Type {
         if self.covers(&other) { self } else { other }
     }
+    /// How many parts it has; none if they are more than `limit`.
+    pub(crate) fn weight(&self, limit: usize) -> Option<usize> {
+        let mut weight = 1;
+        for part in self.parameters() {
+            weight += part.weight(limit.checked_sub(weight)?)?;
+        }
+        (weight <= limit).then_some(weight)
+    }
     fn may_be_null(&self) -> bool {
         matches!(
             self,

@@ -164,8 +164,7 @@ impl<'a> Value<'a> {
             Value::Timestamp(_) => Type::Timestamp,
             Value::Duration(_) => Type::Duration,
             Value::List(_) => Type::list(Type::Dyn),
-            Value::Map(_) | Value::Struct(Object::Given(_)) => Type::map(Type::Dyn, Type::Dyn),
-            Value::Struct(Object::Data(_, of)) => Type::Struct(Arc::new(Struct::new(of.name(), []))),
+            Value::Map(_) | Value::Struct(Object::Data(..) | Object::Given(_)) => Type::map(Type::Dyn, Type::Dyn),
             Value::Struct(Object::Made(of, _)) => Type::Struct(of.clone()),
             Value::Optional(_) => Type::optional(Type::Dyn),
             Value::Type(_) => Type::Type(None),
@@ -226,6 +225,10 @@ impl<'a> List<'a> {
                 }
             }
         }
+    }
+    /// The element at that place.
+    pub fn at(&self, place: usize) -> Result<Value<'a>, EvalError> {
+        self.get(place).unwrap_or_else(|| Err(EvalError::new(format!("index out of bounds: {place}"))))
     }
     /// All elements.
     pub(crate) fn items(&self) -> Result<Vec<Value<'a>>, EvalError> {

@@ -100,6 +100,7 @@ fn size(of: &Value<'_>) -> u64 {
         Value::Thing(Thing::Cidr(_, bits)) => u64::from(*bits).div_ceil(8),
         Value::Thing(Thing::Pattern(pattern)) => pattern.0.chars().count() as u64,
         Value::Optional(Some(of)) => size(of),
+        Value::Struct(Object::Data(map, _)) => map.len() as u64,
         of => of.size().map_or(1, |size| size as u64),
     }
 }

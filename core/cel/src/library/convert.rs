@@ -106,7 +106,7 @@ fn bool<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::String(text)] => match &**text {
             "true" | "True" | "TRUE" | "t" | "T" | "1" => Ok(Value::Bool(true)),
             "false" | "False" | "FALSE" | "f" | "F" | "0" => Ok(Value::Bool(false)),
-            _ => Err(EvalError::new(format!("strconv.ParseBool: parsing {}: invalid syntax", quoted(text)))),
+            _ => Err(unreadable("bool")),
         },
         _ => Err(NO()),
     }
@@ -125,7 +125,7 @@ fn double<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::Double(n)] => Ok(Value::Double(*n)),
         [Value::Int(n)] => Ok(Value::Double(*n as f64)),
         [Value::Uint(n)] => Ok(Value::Double(*n as f64)),
-        [Value::String(text)] => text.parse().map(Value::Double).map_err(|_| unparsed("ParseFloat", text)),
+        [Value::String(text)] => text.parse().map(Value::Double).map_err(|_| unreadable("double")),
         _ => Err(NO()),
     }
 }
@@ -133,9 +133,9 @@ fn double<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 fn duration<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
         [Value::Duration(span)] => Ok(Value::Duration(*span)),
-        [Value::String(text)] => parse_duration(text)
-            .map(Value::Duration)
-            .ok_or_else(|| EvalError::new(format!("time: invalid duration {}", quoted(text)))),
+        [Value::String(text)] => {
+            parse_duration(text).map(Value::Duration).ok_or_else(|| unreadable("google.protobuf.Duration"))
+        }
         _ => Err(NO()),
     }
 }
@@ -151,10 +151,7 @@ fn int<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         }
         [Value::Duration(span)] => Ok(Value::Int(*span)),
         [Value::Timestamp(at)] => Ok(Value::Int(at.seconds())),
-        [Value::String(text)] => match text.parse::<i64>() {
-            Ok(n) => Ok(Value::Int(n)),
-            Err(error) => Err(out_of("ParseInt", text, error.kind())),
-        },
+        [Value::String(text)] => text.parse().map(Value::Int).map_err(|_| unreadable("int")),
         _ => Err(NO()),
     }
 }
@@ -168,11 +165,8 @@ fn uint<'a>(args: &[Value<'a>]) -> Outcome<'a> {
             let inside = *n >= 0.0 && *n < 2f64.powi(64);
             if inside { Ok(Value::Uint(*n as u64)) } else { Err(range()) }
         }
-        [Value::String(text)] => match text.parse::<u64>() {
-            Ok(n) if !text.starts_with('+') => Ok(Value::Uint(n)),
-            Ok(_) => Err(unparsed("ParseUint", text)),
-            Err(error) => Err(out_of("ParseUint", text, error.kind())),
-        },
+        [Value::String(text)] if text.starts_with('+') => Err(unreadable("uint")),
+        [Value::String(text)] => text.parse().map(Value::Uint).map_err(|_| unreadable("uint")),
         _ => Err(NO()),
     }
 }
@@ -204,28 +198,15 @@ fn timestamp<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::Int(n)] => {
             Instant::from_seconds(*n).map(Value::Timestamp).ok_or_else(|| EvalError::new("timestamp overflow"))
         }
-        [Value::String(text)] => parse_timestamp(text).map(Value::Timestamp).ok_or_else(|| {
-            EvalError::new(format!(
-                "parsing time {0} as \"2006-01-02T15:04:05Z07:00\": cannot parse {0} as \"2006\"",
-                quoted(text)
-            ))
-        }),
+        [Value::String(text)] => {
+            parse_timestamp(text).map(Value::Timestamp).ok_or_else(|| unreadable("google.protobuf.Timestamp"))
+        }
         _ => Err(NO()),
     }
 }
 
-fn unparsed(function: &str, text: &str) -> EvalError {
-    EvalError::new(format!("strconv.{function}: parsing {}: invalid syntax", quoted(text)))
-}
-
-fn out_of(function: &str, text: &str, kind: &std::num::IntErrorKind) -> EvalError {
-    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
-    match kind {
-        PosOverflow | NegOverflow => {
-            EvalError::new(format!("strconv.{function}: parsing {}: value out of range", quoted(text)))
-        }
-        _ => unparsed(function, text),
-    }
+fn unreadable(wanted: &str) -> EvalError {
+    EvalError::new(format!("type conversion error from 'string' to '{wanted}'"))
 }
 
 /// Text in quotes, as Go writes it.
@@ -260,7 +241,7 @@ pub(crate) fn double_text(n: f64) -> String {
         return if n > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = n.abs();
-    if size != 0.0 && !(1e-4..1e21).contains(&size) {
+    if size != 0.0 && !(1e-4..1e6).contains(&size) {
         let text = format!("{n:e}");
         let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, exponent) = match exponent.strip_prefix('-') {

@@ -84,7 +84,7 @@ fn as_prefix(text: &str) -> String {
 }
 
 fn too_long(text: &str, limit: usize) -> Option<String> {
-    (text.len() > limit).then(|| format!("must be no more than {limit} bytes"))
+    (text.len() > limit).then(|| format!("must be no more than {limit} characters"))
 }
 
 fn alphanumeric(b: u8) -> bool {
@@ -99,7 +99,7 @@ fn is_label(text: &str) -> bool {
 
 fn form(message: &str, examples: &[&str], pattern: &str) -> String {
     let examples: Vec<String> = examples.iter().map(|example| format!("'{example}'")).collect();
-    format!("{message} (e.g. {}, regex used for validation is '{pattern}')", examples.join(", or "))
+    format!("{message} (e.g. {}, regex used for validation is '{pattern}')", examples.join(",  or "))
 }
 
 fn dns1123_label(text: &str) -> Vec<String> {
@@ -158,7 +158,7 @@ fn qualified_name(text: &str) -> Vec<String> {
             (dns1123_subdomain(prefix).into_iter().map(|problem| format!("prefix part {problem}")).collect(), name)
         }
         _ => {
-            let form = form(&format!("a qualified name {FORM}"), &examples, PATTERN);
+            let form = form(&format!("a valid label key {FORM}"), &examples, PATTERN);
             return vec![format!("{form} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')")];
         }
     };

@@ -14,7 +14,7 @@ pub(crate) mod quantity;
 mod rights;
 pub(crate) mod semver;
 mod strings;
-mod template;
+pub(crate) mod template;
 mod times;
 pub(crate) mod url;
 

@@ -112,32 +112,82 @@ fn parse_ip(text: &str) -> Result<IpAddr, String> {
 }
 
 /// Why a text is no address.
-fn wrong_ip(text: &str) -> &'static str {
-    if text.contains(':') {
-        return "each colon-separated field must have at least one digit";
+fn wrong_ip(text: &str) -> String {
+    let at = |why: &str, at: usize| format!("{why} (at {})", quoted(&text[at..]));
+    match text.find(['.', ':', '%']).map(|at| text.as_bytes()[at]) {
+        Some(b'.') => wrong_v4(text, at),
+        Some(b':') => wrong_v6(text, at),
+        Some(_) => "missing IPv6 address".to_owned(),
+        None => "unable to parse IP".to_owned(),
     }
-    if text.contains('.') {
-        let fields: Vec<&str> = text.split('.').collect();
-        if fields.iter().any(|field| field.bytes().any(|b| !b.is_ascii_digit())) {
-            return "unexpected character";
-        }
-        if fields.iter().any(|field| field.parse::<u64>().is_ok_and(|n| n > 255)) {
-            return "IPv4 field has value >255";
-        }
-        return if fields.len() > 4 { "IPv4 address too long" } else { "IPv4 address too short" };
-    }
-    "unable to parse IP"
 }
 
+fn wrong_v4(text: &str, at: impl Fn(&str, usize) -> String) -> String {
+    let (mut fields, mut digits, mut value) = (0, 0, 0);
+    for (place, c) in text.char_indices() {
+        match c {
+            '0'..='9' => {
+                if digits == 1 && value == 0 {
+                    return "IPv4 field has octet with leading zero".to_owned();
+                }
+                value = value * 10 + u32::from(c as u8 - b'0');
+                digits += 1;
+                if value > 255 {
+                    return "IPv4 field has value >255".to_owned();
+                }
+            }
+            '.' if digits == 0 || place + 1 == text.len() => {
+                return at("IPv4 field must have at least one digit", place);
+            }
+            '.' if fields == 3 => return "IPv4 address too long".to_owned(),
+            '.' => (fields, digits, value) = (fields + 1, 0, 0),
+            _ => return at("unexpected character", place),
+        }
+    }
+    "IPv4 address too short".to_owned()
+}
+
+fn wrong_v6(text: &str, at: impl Fn(&str, usize) -> String) -> String {
+    let (mut place, mut groups, mut gap) = (0, 0, false);
+    if text.starts_with("::") {
+        (place, gap) = (2, true);
+    }
+    while groups < 8 && place < text.len() {
+        let digits = text[place..].bytes().take_while(u8::is_ascii_hexdigit).count();
+        if digits == 0 {
+            return at("each colon-separated field must have at least one digit", place);
+        }
+        if digits > 4 {
+            return at("each group must have 4 or less digits", place);
+        }
+        let end = place + digits;
+        groups += 1;
+        match text.as_bytes().get(end) {
+            None => return "address string too short".to_owned(),
+            Some(b'.') => return at("embedded IPv4 address must replace the final 2 fields of the address", place),
+            Some(b':') if end + 1 == text.len() => return at("colon must be followed by more characters", end),
+            Some(b':') => place = end + 1,
+            Some(_) => return at("unexpected character, want colon", end),
+        }
+        if text.as_bytes()[place] == b':' {
+            if gap {
+                return at("multiple :: in address", place);
+            }
+            (place, gap) = (place + 1, true);
+        }
+    }
+    at("trailing garbage after address", place)
+}
+
+/// wire: said twice where the text is no network at all.
+const CIDR_ERROR: &str = "network address parse error during conversion from string: ";
+
 fn parse_cidr(text: &str) -> Result<(IpAddr, u8), String> {
-    let wrong = |why: &str| {
-        let q = quoted(text);
-        format!("network address parse error during conversion from string: netip.ParsePrefix({q}): {why}")
-    };
+    let wrong = |why: &str| format!("{CIDR_ERROR}{CIDR_ERROR}netip.ParsePrefix({}): {why}", quoted(text));
     let (ip, bits) = text.split_once('/').ok_or_else(|| wrong("no '/'"))?;
     let parsed: IpAddr = ip.parse().map_err(|_| wrong(&format!("ParseAddr({}): {}", quoted(ip), wrong_ip(ip))))?;
     if matches!(parsed, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
-        return Err(format!("IPv4-mapped IPv6 address {} is not allowed", quoted(text)));
+        return Err(format!("{CIDR_ERROR}IPv4-mapped IPv6 address {} is not allowed", quoted(text)));
     }
     let zeros = bits.len() > 1 && bits.starts_with('0');
     let number = bits.parse::<u8>().ok().filter(|_| !zeros && bits.bytes().all(|b| b.is_ascii_digit()));
@@ -199,7 +249,7 @@ fn contains_ip<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     let (net, ip) = match args {
         [Value::Thing(Thing::Cidr(net, bits)), Value::Thing(Thing::Ip(ip))] => ((*net, *bits), *ip),
         [Value::Thing(Thing::Cidr(net, bits)), Value::String(text)] => {
-            ((*net, *bits), parse_ip(text).map_err(EvalError::new)?)
+            ((*net, *bits), parse_ip(text).map_err(|_| NO())?)
         }
         _ => return Err(NO()),
     };

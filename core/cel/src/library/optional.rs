@@ -18,8 +18,16 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     },
     Function { name: "value", overloads: &["optional_value: optional(A).() -> A"], run: value },
     Function { name: "hasValue", overloads: &["optional_hasValue: optional(A).() -> bool"], run: has_value },
-    Function { name: "or", overloads: &["optional_or_optional: optional(A).(optional(A)) -> optional(A)"], run: or },
-    Function { name: "orValue", overloads: &["optional_orValue_value: optional(A).(A) -> A"], run: or_value },
+    Function {
+        name: "or",
+        overloads: &["optional_or_optional: optional(A).(optional(A)) -> optional(A)"],
+        run: |_| Err(EvalError::no_such_overload()),
+    },
+    Function {
+        name: "orValue",
+        overloads: &["optional_orValue_value: optional(A).(A) -> A"],
+        run: |_| Err(EvalError::no_such_overload()),
+    },
     Function {
         name: "_?._",
         overloads: &["select_optional_field: (dyn, string) -> optional(A)"],
@@ -55,22 +63,6 @@ fn value<'a>(args: &[Value<'a>]) -> Outcome<'a> {
 fn has_value<'a>(args: &[Value<'a>]) -> Outcome<'a> {
     match args {
         [Value::Optional(of)] => Ok(Value::Bool(of.is_some())),
-        _ => Err(NO()),
-    }
-}
-
-fn or<'a>(args: &[Value<'a>]) -> Outcome<'a> {
-    match args {
-        [Value::Optional(None), other @ Value::Optional(_)] => Ok(other.clone()),
-        [one @ Value::Optional(Some(_)), Value::Optional(_)] => Ok(one.clone()),
-        _ => Err(NO()),
-    }
-}
-
-fn or_value<'a>(args: &[Value<'a>]) -> Outcome<'a> {
-    match args {
-        [Value::Optional(None), other] => Ok(other.clone()),
-        [Value::Optional(Some(of)), _] => Ok((**of).clone()),
         _ => Err(NO()),
     }
 }

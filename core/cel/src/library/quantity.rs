@@ -10,7 +10,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     Function { name: "isQuantity", overloads: &["is_quantity_string: (string) -> bool"], run: is_quantity },
     Function {
         name: "sign",
-        overloads: &["quantity_sign: quantity.() -> int"],
+        overloads: &["quantity_sign: (quantity) -> int"],
         run: |args| one(args, |n| Ok(Value::Int(n.signum() as i64))),
     },
     Function {

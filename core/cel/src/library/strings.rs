@@ -172,10 +172,13 @@ fn index_of<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::String(text), Value::String(part), Value::Int(from)] => (text, part, *from),
         _ => return Err(NO()),
     };
-    if part.is_empty() && from >= 0 {
-        return Ok(Value::Int(from));
+    if from < 0 {
+        return Err(range(from));
     }
-    let byte = byte_of(text, from).ok_or_else(|| range(from))?;
+    if part.is_empty() {
+        return Ok(Value::Int(from.min(count(text))));
+    }
+    let Some(byte) = byte_of(text, from) else { return Ok(Value::Int(-1)) };
     Ok(Value::Int(text[byte..].find(&**part).map_or(-1, |found| from + count(&text[byte..byte + found]))))
 }
 
@@ -186,14 +189,20 @@ fn last_index_of<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::String(text), Value::String(part), Value::Int(from)] => (text, part, Some(*from)),
         _ => return Err(NO()),
     };
+    if let Some(from) = from
+        && from < 0
+    {
+        return Err(range(from));
+    }
     if part.is_empty() {
-        return Ok(Value::Int(from.unwrap_or_else(|| count(text))));
+        return Ok(Value::Int(from.unwrap_or(i64::MAX).min(count(text))));
     }
     let end = match from {
         None => text.len(),
         Some(from) => {
-            let byte = byte_of(text, from).filter(|byte| *byte < text.len() || text.is_empty());
-            let byte = byte.ok_or_else(|| range(from))?;
+            let Some(byte) = byte_of(text, from).filter(|byte| *byte < text.len()) else {
+                return Ok(Value::Int(-1));
+            };
             // A part that begins there may reach further.
             let characters = part.chars().count();
             text[byte..].char_indices().map(|(at, _)| byte + at).nth(characters).unwrap_or(text.len())

@@ -1,177 +1,297 @@
 //! Templates: text with clauses that values are put into, as `'%s is %.2f'.format([a, b])`.
+//!
+//! wire: numbers come out as upstream's locale writes them: thousands apart, powers of ten with raised digits.
 
 use crate::error::EvalError;
 use crate::functions::{Function, Outcome};
-use crate::library::convert::{bounded, double_text};
+use crate::library::convert::{bounded, double_text, quoted};
 use crate::limits;
-use crate::thing::Thing;
 use crate::time::format_duration;
+use crate::types::Type;
 use crate::value::{Object, Value};
 
 pub(crate) const FUNCTIONS: &[Function] =
     &[Function { name: "format", overloads: &["string_format: string.(list(dyn)) -> string"], run: format }];
 
-fn format<'a>(args: &[Value<'a>]) -> Outcome<'a> {
-    let [Value::String(template), Value::List(list)] = args else { return Err(EvalError::no_such_overload()) };
-    let values = list.items()?;
-    let (mut out, mut next) = (String::new(), 0);
+/// One clause of a template.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clause {
+    verb: char,
+    precision: Option<usize>,
+}
+
+/// Calls `put` for each clause; an error without an id is about the template itself.
+pub(crate) fn clauses<I>(
+    template: &str,
+    mut put: impl FnMut(Clause) -> Result<(), (I, String)>,
+) -> Result<(), (Option<I>, String)> {
+    walk(
+        template,
+        |_| Ok(()),
+        |clause| put(clause).map_err(|(id, message)| (Some(id), message)),
+        |message| (None, message),
+    )
+}
+
+/// Walks over the text and the clauses of a template.
+fn walk<E>(
+    template: &str,
+    mut plain: impl FnMut(char) -> Result<(), E>,
+    mut put: impl FnMut(Clause) -> Result<(), E>,
+    wrong: impl Fn(String) -> E,
+) -> Result<(), E> {
     let mut rest = template.chars().peekable();
     while let Some(c) = rest.next() {
         if c != '%' {
-            out.push(c);
-            continue;
+            plain(c)?;
+        } else if rest.next_if_eq(&'%').is_some() {
+            plain('%')?;
+        } else if rest.peek().is_none() {
+            return Err(wrong("unexpected end of string".to_owned()));
+        } else {
+            put(clause(&mut rest).map_err(|why| wrong(format!("could not parse formatting clause: {why}")))?)?;
         }
-        if rest.next_if_eq(&'%').is_some() {
-            out.push('%');
-            continue;
-        }
-        let Some(value) = values.get(next) else {
-            return Err(EvalError::new(format!("index {next} out of range")));
-        };
-        next += 1;
-        out.push_str(&clause(&mut rest, value)?);
-        bounded(out.len())?;
     }
-    Ok(Value::text(out))
+    Ok(())
 }
 
-fn clause(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, value: &Value<'_>) -> Result<String, EvalError> {
+fn clause(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Clause, String> {
     let mut precision = None;
     if rest.next_if_eq(&'.').is_some() {
         let mut digits = String::new();
         while let Some(digit) = rest.next_if(char::is_ascii_digit) {
             digits.push(digit);
         }
-        precision = Some(digits.parse::<usize>().ok().filter(|p| *p <= limits::PRECISION).ok_or_else(|| {
-            EvalError::new("could not parse formatting clause: error while parsing precision: invalid precision")
-        })?);
+        let Ok(number) = digits.parse::<usize>() else {
+            let why = format!("strconv.Atoi: parsing {}: invalid syntax", quoted(&digits));
+            return Err(format!("error while parsing precision: error while converting precision to integer: {why}"));
+        };
+        precision = Some(number.min(limits::PRECISION));
     }
-    let Some(verb) = rest.next() else {
-        return Err(EvalError::new("could not parse formatting clause: unexpected end of string"));
-    };
-    match verb {
-        's' => text(value, limits::VALUE_DEPTH),
-        'd' => decimal(value),
-        'f' => fixed(value, precision.unwrap_or(6)),
-        'e' => scientific(value, precision.unwrap_or(6)),
-        'b' => radix(value, "binary", |n| format!("{n:b}")),
-        'o' => radix(value, "octal", |n| format!("{n:o}")),
-        'x' => hex(value, false),
-        'X' => hex(value, true),
-        _ => {
-            Err(EvalError::new(format!("could not parse formatting clause: unrecognized formatting clause \"{verb}\"")))
+    match rest.next() {
+        Some(verb @ ('s' | 'd' | 'f' | 'e' | 'b' | 'x' | 'X' | 'o')) => Ok(Clause { verb, precision }),
+        Some(verb) => Err(format!("unrecognized formatting clause \"{verb}\"")),
+        None => Err("unexpected end of string".to_owned()),
+    }
+}
+
+impl Clause {
+    /// Whether values of that type can be put here, as far as the type tells.
+    pub(crate) fn check(self, ty: &Type) -> Result<(), String> {
+        let fits = match (self.verb, ty) {
+            (_, Type::Dyn) => true,
+            ('s', Type::Struct(_) | Type::Opaque(_) | Type::Optional(_)) => false,
+            ('s', _) => true,
+            ('d' | 'o' | 'b' | 'x' | 'X', Type::Int | Type::Uint) => true,
+            ('b', Type::Bool) | ('x' | 'X', Type::String | Type::Bytes) => true,
+            ('f' | 'e', Type::Double | Type::String) => true,
+            _ => false,
+        };
+        if fits { Ok(()) } else { Err(format!("error during formatting: {}, was given {}", self.wanted(), name(ty))) }
+    }
+    fn wanted(self) -> &'static str {
+        match self.verb {
+            's' => {
+                "string clause can only be used on strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps"
+            }
+            'd' => "decimal clause can only be used on integers",
+            'f' => "fixed-point clause can only be used on doubles",
+            'e' => "scientific clause can only be used on doubles",
+            'b' => "only integers and bools can be formatted as binary",
+            'o' => "octal clause can only be used on integers",
+            _ => "only integers, byte buffers, and strings can be formatted as hex",
+        }
+    }
+    fn put(self, value: &Value<'_>) -> Result<String, EvalError> {
+        let wrong = || {
+            let given = name(&value.type_of());
+            EvalError::new(format!("error during formatting: {}, was given {given}", self.wanted()))
+        };
+        let precision = self.precision.unwrap_or(6);
+        let integer = |write: fn(u64) -> String| match value {
+            Value::Int(n) => Ok(if *n < 0 { "-" } else { "" }.to_owned() + &write(n.unsigned_abs())),
+            Value::Uint(n) => Ok(write(*n)),
+            _ => Err(wrong()),
+        };
+        match (self.verb, value) {
+            ('s', Value::Struct(Object::Given(_)) | Value::Optional(_) | Value::Thing(_)) => Err(wrong()),
+            ('s', value) => text(value),
+            ('d', _) => integer(|n| n.to_string()),
+            ('b', Value::Bool(b)) => Ok(u8::from(*b).to_string()),
+            ('b', _) => integer(|n| format!("{n:b}")),
+            ('o', _) => integer(|n| format!("{n:o}")),
+            ('x', Value::String(text)) => Ok(hex(text.as_bytes())),
+            ('x', Value::Bytes(bytes)) => Ok(hex(bytes)),
+            ('x', _) => integer(|n| format!("{n:x}")),
+            ('X', _) => Clause { verb: 'x', ..self }.put(value).map(|text| text.to_uppercase()),
+            ('f', _) => number(value).map(|n| fixed(n, precision)).ok_or_else(wrong),
+            _ => number(value).map(scientific).ok_or_else(wrong),
         }
     }
 }
 
-fn wrong(clause: &str, expected: &str, value: &Value<'_>) -> EvalError {
-    EvalError::new(format!(
-        "error during formatting: {clause} clause can only be used on {expected}, was given {}",
-        value.type_of()
-    ))
+/// The name of a type without its parts.
+fn name(ty: &Type) -> String {
+    match ty {
+        Type::List(_) => "list".to_owned(),
+        Type::Map(_) => "map".to_owned(),
+        Type::Optional(_) => "optional_type".to_owned(),
+        Type::Type(_) => "type".to_owned(),
+        Type::Null => "null_type".to_owned(),
+        Type::Timestamp => "google.protobuf.Timestamp".to_owned(),
+        Type::Duration => "google.protobuf.Duration".to_owned(),
+        ty => ty.to_string(),
+    }
 }
 
-/// A value as `%s` shows it.
-fn text(value: &Value<'_>, depth: usize) -> Result<String, EvalError> {
-    let Some(depth) = depth.checked_sub(1) else { return Err(EvalError::CostLimit) };
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+fn format<'a>(args: &[Value<'a>]) -> Outcome<'a> {
+    let [Value::String(template), Value::List(list)] = args else { return Err(EvalError::no_such_overload()) };
+    let values = list.items()?;
+    let out = std::cell::RefCell::new(String::new());
+    let mut next = 0;
+    let plain = |c| {
+        out.borrow_mut().push(c);
+        Ok(())
+    };
+    let put = |clause: Clause| {
+        let value = values.get(next).ok_or_else(|| EvalError::new(format!("index {next} out of range")))?;
+        next += 1;
+        let mut out = out.borrow_mut();
+        out.push_str(&clause.put(value)?);
+        bounded(out.len())
+    };
+    walk(template, plain, put, |message: String| EvalError::new(message))?;
+    Ok(Value::text(out.into_inner()))
+}
+
+/// A value as `%s` shows it on its own.
+fn text(value: &Value<'_>) -> Result<String, EvalError> {
     Ok(match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(b) => b.to_string(),
-        Value::Int(n) => n.to_string(),
-        Value::Uint(n) => n.to_string(),
-        Value::Double(n) if n.is_infinite() => if *n > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
-        Value::Double(n) => double_text(*n),
         Value::String(text) => text.to_string(),
         Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Double(n) => double_text(*n),
         Value::Timestamp(at) => at.to_string(),
         Value::Duration(span) => format_duration(*span),
-        Value::Type(of) => of.to_string(),
-        Value::List(list) => {
-            let items = list.items()?.iter().map(|item| text(item, depth)).collect::<Result<Vec<_>, _>>()?;
-            let length = items.iter().map(|item| item.len() + 2).sum();
-            bounded(length)?;
-            format!("[{}]", items.join(", "))
-        }
-        Value::Map(map) => {
-            let mut entries = Vec::new();
-            for key in map.keys() {
-                let value = map.get(&key).ok_or_else(EvalError::no_such_overload)??;
-                entries.push((text(&key.value(), depth)?, text(&value, depth)?));
-            }
-            entries.sort();
-            let entries: Vec<String> = entries.into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
-            format!("{{{}}}", entries.join(", "))
-        }
-        Value::Struct(Object::Data(..) | Object::Made(..) | Object::Given(_))
-        | Value::Optional(_)
-        | Value::Thing(Thing::Ip(_) | Thing::Cidr(..))
-        | Value::Thing(_) => {
-            return Err(wrong(
-                "string",
-                "strings, bools, bytes, ints, doubles, maps, lists, types, durations, and timestamps",
-                value,
-            ));
+        Value::Type(of) => name(of),
+        value => {
+            let mut out = String::new();
+            nested(value, limits::VALUE_DEPTH, &mut out)?;
+            out
         }
     })
 }
 
-fn decimal(value: &Value<'_>) -> Result<String, EvalError> {
+/// A value as it shows within a list or a map.
+fn nested(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), EvalError> {
+    let Some(depth) = depth.checked_sub(1) else { return Err(EvalError::CostLimit) };
+    bounded(out.len())?;
     match value {
-        Value::Int(n) => Ok(n.to_string()),
-        Value::Uint(n) => Ok(n.to_string()),
-        Value::Double(n) if !n.is_finite() => text(value, 1),
-        _ => Err(wrong("decimal", "integers", value)),
+        Value::Null => out.push_str("null"),
+        Value::Bool(b) => out.push_str(&b.to_string()),
+        Value::Int(n) => out.push_str(&n.to_string()),
+        Value::Uint(n) => out.push_str(&n.to_string()),
+        Value::Double(n) => out.push_str(&format!("{n:.6}")),
+        Value::String(text) => out.push_str(&quoted(text)),
+        Value::Bytes(bytes) => out.push_str(&format!("b{}", quoted(&String::from_utf8_lossy(bytes)))),
+        Value::Timestamp(at) => out.push_str(&format!("timestamp(\"{at}\")")),
+        Value::Duration(span) => out.push_str(&format!("duration(\"{}\")", format_duration(*span))),
+        Value::Type(of) => out.push_str(&name(of)),
+        Value::List(list) => {
+            out.push('[');
+            for (n, item) in list.items()?.iter().enumerate() {
+                out.push_str(if n > 0 { ", " } else { "" });
+                nested(item, depth, out)?;
+            }
+            out.push(']');
+        }
+        Value::Map(map) => {
+            out.push('{');
+            for (n, key) in map.keys().iter().enumerate() {
+                out.push_str(if n > 0 { ", " } else { "" });
+                nested(&key.value(), depth, out)?;
+                out.push(':');
+                nested(&map.get(key).ok_or_else(EvalError::no_such_overload)??, depth, out)?;
+            }
+            out.push('}');
+        }
+        Value::Struct(object @ Object::Data(data, of)) => {
+            out.push('{');
+            let set = of.fields().filter(|(_, field)| data.contains_key(&field.name));
+            for (n, (name, _)) in set.enumerate() {
+                out.push_str(if n > 0 { ", " } else { "" });
+                out.push_str(&quoted(name));
+                out.push(':');
+                nested(&object.field(name).ok_or_else(EvalError::no_such_overload)??, depth, out)?;
+            }
+            out.push('}');
+        }
+        other => {
+            let given = name(&other.type_of());
+            let wanted = Clause { verb: 's', precision: None }.wanted();
+            return Err(EvalError::new(format!("error during formatting: {wanted}, was given {given}")));
+        }
     }
+    Ok(())
 }
 
-fn number(value: &Value<'_>, clause: &str) -> Result<f64, EvalError> {
+fn number(value: &Value<'_>) -> Option<f64> {
     match value {
-        Value::Double(n) => Ok(*n),
-        Value::Int(n) => Ok(*n as f64),
-        Value::Uint(n) => Ok(*n as f64),
-        Value::String(text) if matches!(&**text, "NaN") => Ok(f64::NAN),
-        Value::String(text) if matches!(&**text, "Infinity") => Ok(f64::INFINITY),
-        Value::String(text) if matches!(&**text, "-Infinity") => Ok(f64::NEG_INFINITY),
-        _ => Err(wrong(clause, "doubles", value)),
+        Value::Double(n) => Some(*n),
+        Value::String(text) => match &**text {
+            "NaN" => Some(f64::NAN),
+            "Infinity" => Some(f64::INFINITY),
+            "-Infinity" => Some(f64::NEG_INFINITY),
+            _ => None,
+        },
+        _ => None,
     }
 }
 
-fn fixed(value: &Value<'_>, precision: usize) -> Result<String, EvalError> {
-    let n = number(value, "fixed-point")?;
-    if n.is_finite() { Ok(format!("{n:.precision$}")) } else { text(&Value::Double(n), 1) }
+fn unusual(n: f64) -> Option<String> {
+    match () {
+        () if n.is_nan() => Some("NaN".to_owned()),
+        () if n.is_infinite() => Some(if n > 0.0 { "\u{221e}" } else { "-\u{221e}" }.to_owned()),
+        () => None,
+    }
 }
 
-fn scientific(value: &Value<'_>, precision: usize) -> Result<String, EvalError> {
-    let n = number(value, "scientific")?;
-    if !n.is_finite() {
-        return text(&Value::Double(n), 1);
+fn fixed(n: f64, precision: usize) -> String {
+    if let Some(text) = unusual(n) {
+        return text;
     }
-    let text = format!("{n:.precision$e}");
+    let text = format!("{:.precision$}", n.abs());
+    let (whole, part) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let mut grouped = String::from(if n.is_sign_negative() { "-" } else { "" });
+    for (at, digit) in whole.chars().enumerate() {
+        if at > 0 && (whole.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped + part
+}
+
+fn scientific(n: f64) -> String {
+    if let Some(text) = unusual(n) {
+        return text;
+    }
+    let text = format!("{n:.6e}");
     let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let (sign, size) = match exponent.strip_prefix('-') {
-        Some(size) => ('-', size),
-        None => ('+', exponent),
+        Some(size) => ("\u{207b}", size),
+        None => ("", exponent),
     };
-    Ok(format!("{digits}e{sign}{size:0>2}"))
-}
-
-fn radix(value: &Value<'_>, clause: &str, write: fn(u64) -> String) -> Result<String, EvalError> {
-    match value {
-        Value::Int(n) => Ok(if *n < 0 { "-" } else { "" }.to_owned() + &write(n.unsigned_abs())),
-        Value::Uint(n) => Ok(write(*n)),
-        Value::Bool(b) if clause == "binary" => Ok(u8::from(*b).to_string()),
-        _ if clause == "binary" => Err(wrong(clause, "integers and bools", value)),
-        _ => Err(wrong(clause, "integers", value)),
-    }
-}
-
-fn hex(value: &Value<'_>, upper: bool) -> Result<String, EvalError> {
-    let bytes = |bytes: &[u8]| -> String { bytes.iter().map(|b| format!("{b:02x}")).collect() };
-    let text = match value {
-        Value::Int(_) | Value::Uint(_) => radix(value, "hex", |n| format!("{n:x}"))?,
-        Value::String(text) => bytes(text.as_bytes()),
-        Value::Bytes(of) => bytes(of),
-        _ => return Err(wrong("hex", "integers, byte buffers, and strings", value)),
+    let raised = |digit: char| {
+        let raised = [
+            '\u{2070}', '\u{b9}', '\u{b2}', '\u{b3}', '\u{2074}', '\u{2075}', '\u{2076}', '\u{2077}', '\u{2078}',
+            '\u{2079}',
+        ];
+        digit.to_digit(10).map_or(digit, |n| raised[n as usize])
     };
-    Ok(if upper { text.to_uppercase() } else { text })
+    let size: String = format!("{size:0>2}").chars().map(raised).collect();
+    format!("{digits}\u{d7}10{sign}{size}")
 }

@@ -61,13 +61,21 @@ impl Url {
         let after = self.host.rfind(']').map_or(&*self.host, |at| &self.host[at..]);
         after.rsplit_once(':').map_or("", |(_, port)| port)
     }
-    /// wire: what is wrong is told as a request line's URI is told.
+    /// wire: whether it is one is asked as of a request's first line, and its parts are found as in any other place:
+    /// only there a fragment is no part of the path.
     fn parse(text: &str) -> Result<Url, String> {
+        Self::read(text)?;
+        Self::read(text.split_once('#').map_or(text, |(before, _)| before))
+    }
+    fn read(text: &str) -> Result<Url, String> {
         if text.bytes().any(|b| b < 0x20 || b == 0x7f) {
             return Err("net/url: invalid control character in URL".to_owned());
         }
         if text.is_empty() {
             return Err("empty url".to_owned());
+        }
+        if text == "*" {
+            return Ok(Url { scheme: String::new(), host: String::new(), path: "*".to_owned(), query: String::new() });
         }
         let (scheme, rest) = scheme(text)?;
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
@@ -76,8 +84,8 @@ impl Url {
             return if url.scheme.is_empty() { Err("invalid URI for request".to_owned()) } else { Ok(url) };
         }
         let mut path = rest;
-        if !url.scheme.is_empty()
-            && let Some(after) = rest.strip_prefix("//")
+        if let Some(after) = rest.strip_prefix("//")
+            && (!url.scheme.is_empty() || !after.starts_with('/'))
         {
             let end = after.find('/').unwrap_or(after.len());
             path = &after[end..];
