@@ -57,12 +57,12 @@ impl<'a> Evaluation<'a, '_> {
             }
             Node::Index(operand, index) => {
                 let of = self.operand(operand)?;
-                let index = self.run(index)?;
+                let index = self.branch(index)?;
                 self::index(&of, &index)
             }
             Node::OptionalIndex(operand, index) => {
                 let of = self.start(operand)?;
-                let index = self.run(index)?;
+                let index = self.branch(index)?;
                 let found = maybe_index(&of, &index)?;
                 self.found(optional(found)?)
             }
@@ -132,7 +132,7 @@ impl<'a> Evaluation<'a, '_> {
         }
         Ok(value)
     }
-    /// A branch of a condition: the start of a path costs nothing there.
+    /// A branch of a condition, or an index: the start of a path costs nothing there.
     fn branch(&mut self, node: &'a Node) -> Outcome<'a> {
         let value = self.run(node);
         if node.is_path() {
@@ -267,7 +267,7 @@ impl<'a> Evaluation<'a, '_> {
                 return Err(EvalError::new(message));
             }
         }
-        if let Some(grown) = grown.value() {
+        if let (Some(grown), true) = (grown.value(), self.locals[place].is_ok()) {
             self.locals[place] = Ok(grown);
         }
         self.run(&fold.result)
@@ -292,8 +292,11 @@ impl<'a> Evaluation<'a, '_> {
             Ok(None) => {}
             Ok(Some(value)) => self.locals[place] = Ok(value),
             Err(EvalError::CostLimit) => return Err(EvalError::CostLimit),
-            Err(error) if matches!(fold.step, Step::Any(_)) => self.locals[place] = Err(error),
-            Err(error) => return Err(error),
+            // The walk goes on; what it makes is the first error.
+            Err(error) if self.locals[place].is_ok() || matches!(fold.step, Step::Any(_)) => {
+                self.locals[place] = Err(error);
+            }
+            Err(_) => {}
         }
         Ok(true)
     }

@@ -31,6 +31,6 @@ pub const TEXT_BYTES: usize = 64 << 20;
 /// A `range` has at most this many elements.
 pub const RANGE: i64 = 1_000_000;
 /// Numbers are written with at most this many digits after the point.
-pub const PRECISION: usize = 1000;
+pub const PRECISION: usize = 226;
 /// Values nest at most this deep when they are turned into text or JSON.
 pub const VALUE_DEPTH: usize = 256;

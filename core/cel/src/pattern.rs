@@ -8,7 +8,6 @@ use std::sync::Arc;
 use regex::{Regex, RegexBuilder};
 
 use crate::error::EvalError;
-use crate::library::convert::quoted;
 use crate::limits;
 use crate::thing::Thing;
 use crate::value::Value;
@@ -28,20 +27,61 @@ pub(crate) fn with<'a>(pattern: &Value<'a>, make: impl FnOnce(&Regex) -> Value<'
 }
 
 fn compile(text: &str) -> Result<Regex, EvalError> {
-    let wrong = |why: &str| EvalError::new(format!("error parsing regexp: {why}: {}", quoted(text).replace('"', "`")));
-    let translated = translate(text).ok_or_else(|| wrong("invalid or unsupported Perl syntax"))?;
+    let translated = translate(text).map_err(|why| wrong(why.0, &why.1))?;
     let built = RegexBuilder::new(&translated).size_limit(limits::REGEX_BYTES).build();
-    built.map_err(|_| wrong("invalid pattern"))
+    built.map_err(|error| {
+        let error = error.to_string();
+        let (why, part) = REASONS.iter().find(|(said, _)| error.contains(said)).map_or(UNKNOWN, |(_, why)| *why);
+        let part = match part {
+            Some(c) => text.find(c).map_or(text, |at| if c == '[' { &text[at..] } else { &text[at..=at] }),
+            None => text,
+        };
+        wrong(why, part)
+    })
 }
 
-/// The pattern as the engine must read it; none if it says what RE2 does not know.
-fn translate(text: &str) -> Option<String> {
+fn wrong(why: &str, part: &str) -> EvalError {
+    EvalError::new(format!("error parsing regexp: {why}: `{part}`"))
+}
+
+/// What the engine says, what RE2 says, and the character from which on it shows the pattern.
+const REASONS: [(&str, (&str, Option<char>)); 5] = [
+    ("unclosed group", ("missing closing )", None)),
+    ("unopened group", ("unexpected )", None)),
+    ("unclosed character class", ("missing closing ]", Some('['))),
+    ("repetition operator missing expression", ("missing argument to repetition operator", Some('*'))),
+    ("compiled regex exceeds size limit", ("expression too large", None)),
+];
+const UNKNOWN: (&str, Option<char>) = ("invalid or unsupported Perl syntax", None);
+
+/// What RE2 does not know, and the part that it is about.
+type Unknown = (&'static str, String);
+
+fn perl(part: impl Into<String>) -> Unknown {
+    (UNKNOWN.0, part.into())
+}
+
+/// The pattern as the engine must read it.
+fn translate(text: &str) -> Result<String, Unknown> {
     let mut out = String::with_capacity(text.len() + 8);
     let mut rest = text.chars().peekable();
     let mut class = 0usize;
+    let mut repeated = String::new();
+    let mut before = ' ';
     while let Some(c) = rest.next() {
+        let repeats = class == 0 && (matches!(c, '*' | '+' | '?') || c == '{' && counts(&rest).is_some());
+        match repeats {
+            true if c == '?' && !repeated.is_empty() && !repeated.ends_with('?') => {}
+            true if !repeated.is_empty() => {
+                return Err(("invalid nested repetition operator", repeated + &operator(c, &rest)));
+            }
+            _ => repeated.clear(),
+        }
+        if repeats {
+            repeated += &operator(c, &rest);
+        }
         match c {
-            '\\' => match rest.next()? {
+            '\\' => match rest.next().ok_or(("trailing backslash at end of expression", String::new()))? {
                 'd' => out.push_str(if class > 0 { "0-9" } else { "[0-9]" }),
                 'w' => out.push_str(if class > 0 { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
                 's' => out.push_str(if class > 0 { "\\t\\n\\f\\r " } else { "[\\t\\n\\f\\r ]" }),
@@ -51,7 +91,22 @@ fn translate(text: &str) -> Option<String> {
                 'b' if class == 0 => out.push_str("(?-u:\\b)"),
                 'B' if class == 0 => out.push_str("(?-u:\\B)"),
                 'Q' if class == 0 => literal(&mut rest, &mut out),
-                'C' | 'u' | 'U' | '<' | '>' => return None,
+                named @ ('p' | 'P' | 'x') => {
+                    out.push('\\');
+                    out.push(named);
+                    if rest.peek() == Some(&'{') {
+                        through(&mut rest, '}', &mut out);
+                    }
+                }
+                'z' => out.push_str("\\z"),
+                'A' => out.push_str("\\A"),
+                letter @ ('a' | 'f' | 'n' | 'r' | 't' | 'v') => {
+                    out.push('\\');
+                    out.push(letter);
+                }
+                unknown if unknown.is_ascii_alphanumeric() || !unknown.is_ascii() => {
+                    return Err(("invalid escape sequence", format!("\\{unknown}")));
+                }
                 escaped => {
                     out.push('\\');
                     out.push(escaped);
@@ -68,14 +123,9 @@ fn translate(text: &str) -> Option<String> {
                 }
             }
             '[' if rest.peek() == Some(&':') => {
-                out.push('[');
                 // A named class, `[:alpha:]`.
-                for named in rest.by_ref() {
-                    out.push(named);
-                    if named == ']' {
-                        break;
-                    }
-                }
+                out.push('[');
+                through(&mut rest, ']', &mut out);
             }
             ']' if class > 0 => {
                 class = 0;
@@ -86,12 +136,32 @@ fn translate(text: &str) -> Option<String> {
                 out.push(c);
             }
             '-' if class > 0 && rest.peek() == Some(&'-') => out.push_str("\\-"),
+            '-' if class > 0
+                && rest.peek().is_some_and(|to| *to < before && before.is_ascii_alphanumeric() && *to != ']') =>
+            {
+                let to = rest.peek().map_or(String::new(), char::to_string);
+                return Err(("invalid character class range", format!("{before}-{to}")));
+            }
             '{' if class == 0 => repetition(&mut rest, &mut out)?,
-            '(' if class == 0 && flags(&rest).is_some_and(|f| f.contains(['x', 'u', 'R'])) => return None,
+            '(' if class == 0 && look_around(&rest).is_some() => {
+                return Err(perl(format!("(?{}", look_around(&rest).unwrap_or_default())));
+            }
+            '(' if class == 0 && flags(&rest).is_some_and(|f| f.contains(['x', 'u', 'R'])) => return Err(perl(text)),
             c => out.push(c),
         }
+        before = c;
     }
-    Some(out)
+    Ok(out)
+}
+
+/// Copies up to and with the character.
+fn through(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, end: char, out: &mut String) {
+    for c in rest.by_ref() {
+        out.push(c);
+        if c == end {
+            return;
+        }
+    }
 }
 
 /// Text up to `\E` means itself.
@@ -106,18 +176,47 @@ fn literal(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String
     out.push_str(&regex::escape(&text));
 }
 
-/// A brace repeats only when it holds numbers; else it means itself.
-fn repetition(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) -> Option<()> {
+/// What is between braces that count; a brace around anything else means itself.
+fn counts(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> Option<(String, [Option<u32>; 2])> {
     let inner: String = rest.clone().take_while(|c| *c != '}').collect();
     let closed = rest.clone().nth(inner.chars().count()) == Some('}');
     let (least, most) = inner.split_once(',').unwrap_or((&inner, &inner));
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-    if !closed || !digits(least) || !(most.is_empty() || digits(most)) {
-        out.push_str("\\{");
-        return Some(());
+    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
+    if !closed || least.is_empty() || !digits(least) || !digits(most) {
+        return None;
     }
-    let fits = |text: &str| text.is_empty() || text.parse::<u32>().is_ok_and(|n| n <= limits::REGEX_REPEAT);
-    (fits(least) && fits(most)).then(|| out.push('{'))
+    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
+    let numbers = [number(least), number(most)];
+    Some((inner, numbers))
+}
+
+/// The operator that begins with the character.
+fn operator(c: char, rest: &std::iter::Peekable<std::str::Chars<'_>>) -> String {
+    match counts(rest) {
+        Some((inner, _)) if c == '{' => format!("{{{inner}}}"),
+        _ => c.to_string(),
+    }
+}
+
+fn repetition(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) -> Result<(), Unknown> {
+    match counts(rest) {
+        None => out.push_str("\\{"),
+        Some((inner, numbers)) if numbers.iter().all(|n| n.is_some_and(|n| n <= limits::REGEX_REPEAT)) => {
+            out.push_str(&format!("{{{inner}}}"));
+            rest.nth(inner.len());
+        }
+        Some((inner, _)) => return Err(("invalid repeat count", format!("{{{inner}}}"))),
+    }
+    Ok(())
+}
+
+/// What a group begins with that looks ahead or back.
+fn look_around(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
+    let mut rest = rest.clone();
+    rest.next_if_eq(&'?')?;
+    let first = rest.next()?;
+    let name = first == '<' && !matches!(rest.next(), Some('=' | '!'));
+    (matches!(first, '=' | '!' | '<') && !name).then_some(first)
 }
 
 /// The flags of a group that sets some.

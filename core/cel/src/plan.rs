@@ -281,7 +281,7 @@ fn constant(literal: &Literal) -> Value<'static> {
 
 /// Functions of one constant that are done before the program runs.
 fn is_conversion(name: &str) -> bool {
-    matches!(name, "bool" | "bytes" | "double" | "duration" | "int" | "string" | "timestamp" | "uint")
+    matches!(name, "bool" | "bytes" | "double" | "duration" | "dyn" | "int" | "string" | "timestamp" | "type" | "uint")
 }
 
 /// The key that cannot be one.

@@ -1,6 +1,6 @@
 //! What a call did cost, from its arguments and its result.
 
-use crate::cost::{ALLOCATION, AUTHORIZATION, CHARACTER, FORMAT_PATTERN, PATTERN, scaled, selector};
+use crate::cost::{ALLOCATION, AUTHORIZATION, CHARACTER, PATTERN, scaled, selector};
 use crate::functions::Outcome;
 use crate::plan::Call;
 use crate::thing::Thing;
@@ -34,7 +34,7 @@ pub(crate) fn call(call: &Call, args: &[Value<'_>], result: &Outcome<'_>) -> u64
         ("matches" | "find" | "findAll", [text, pattern, ..]) => matching(text, pattern),
         ("containsIP", [cidr, other]) => containing(cidr, other),
         ("containsCIDR", [cidr, other]) => containing(cidr, other) + walk(cidr) + 1,
-        ("validate", [_, text]) => scaled(size(text) + 1, CHARACTER) * scaled(FORMAT_PATTERN, PATTERN),
+        ("validate", [Value::Thing(Thing::Format(format)), text]) => scaled(size(text) + 1, CHARACTER) * format.weight,
         ("startsWith" | "endsWith", [_, part]) => walk(part),
         ("bytes", [of @ Value::String(_)]) | ("string", [of @ Value::Bytes(_)]) => walk(of),
         ("strings.quote", [of]) | ("format", [of, _]) => walk(of),
