@@ -18,7 +18,7 @@ pub(crate) fn equal<'a>(one: &Value<'a>, two: &Value<'a>) -> Result<bool, EvalEr
         (Value::Bytes(one), Value::Bytes(two)) => one == two,
         (Value::Timestamp(one), Value::Timestamp(two)) => one == two,
         (Value::Duration(one), Value::Duration(two)) => one == two,
-        (Value::Type(one), Value::Type(two)) => one.to_string() == two.to_string(),
+        (Value::Type(one), Value::Type(two)) => one.name() == two.name(),
         (Value::Thing(one), Value::Thing(two)) => one.equals(two),
         (Value::Optional(None), Value::Optional(None)) => true,
         (Value::Optional(Some(one)), Value::Optional(Some(two))) => equal(one, two)?,
@@ -53,23 +53,20 @@ fn numbers(one: &Value<'_>, two: &Value<'_>) -> Option<Ordering> {
         (Value::Int(one), Value::Uint(two)) => Some(i128::from(*one).cmp(&i128::from(*two))),
         (Value::Uint(one), Value::Int(two)) => Some(i128::from(*one).cmp(&i128::from(*two))),
         (Value::Double(one), Value::Double(two)) => one.partial_cmp(two),
-        (Value::Double(one), Value::Int(two)) => with_double(*one, i128::from(*two)),
-        (Value::Double(one), Value::Uint(two)) => with_double(*one, i128::from(*two)),
-        (Value::Int(one), Value::Double(two)) => with_double(*two, i128::from(*one)).map(Ordering::reverse),
-        (Value::Uint(one), Value::Double(two)) => with_double(*two, i128::from(*one)).map(Ordering::reverse),
+        (Value::Int(one), Value::Double(two)) => with_double(*one as f64, *two, i64::MIN as f64, i64::MAX as f64),
+        (Value::Uint(one), Value::Double(two)) => with_double(*one as f64, *two, 0.0, u64::MAX as f64),
+        (Value::Double(_), Value::Int(_) | Value::Uint(_)) => numbers(two, one).map(Ordering::reverse),
         _ => None,
     }
 }
 
-fn with_double(one: f64, two: i128) -> Option<Ordering> {
-    if one.is_nan() {
-        return None;
+/// An integer, as the nearest number, and a number: within the integer's range they are compared as numbers.
+fn with_double(one: f64, two: f64, least: f64, most: f64) -> Option<Ordering> {
+    match () {
+        () if two > most => Some(Ordering::Less),
+        () if two < least => Some(Ordering::Greater),
+        () => one.partial_cmp(&two),
     }
-    if one.abs() >= 2f64.powi(65) {
-        return Some(if one > 0.0 { Ordering::Greater } else { Ordering::Less });
-    }
-    let whole = one.trunc() as i128;
-    Some(whole.cmp(&two).then_with(|| one.fract().partial_cmp(&0.0).unwrap_or(Ordering::Equal)))
 }
 
 fn lists<'a>(one: &List<'a>, two: &List<'a>) -> Result<bool, EvalError> {

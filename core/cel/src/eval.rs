@@ -46,25 +46,25 @@ impl<'a> Evaluation<'a, '_> {
                 self.locals[*at].clone()
             }
             Node::Select(operand, name) => {
-                let of = self.operand(operand)?;
-                select(&of, name)
+                let of = self.start(operand)?;
+                self.found(select(&of, name))
             }
             Node::Test(operand, name) => self.test(operand, name),
             Node::OptionalSelect(operand, name) => {
                 let of = self.start(operand)?;
                 let found = maybe_select(&of, name)?;
-                self.found(optional(found)?)
+                self.found(optional(found))
             }
             Node::Index(operand, index) => {
-                let of = self.operand(operand)?;
+                let of = self.start(operand)?;
                 let index = self.branch(index)?;
-                self::index(&of, &index)
+                self.found(self::index(&of, &index))
             }
             Node::OptionalIndex(operand, index) => {
                 let of = self.start(operand)?;
                 let index = self.branch(index)?;
                 let found = maybe_index(&of, &index)?;
-                self.found(optional(found)?)
+                self.found(optional(found))
             }
             Node::And(one, two) => self.logical(one, two, false),
             Node::Or(one, two) => self.logical(one, two, true),
@@ -117,20 +117,12 @@ impl<'a> Evaluation<'a, '_> {
         }
         Ok(of)
     }
-    /// What a path goes on from, and the step that it goes.
-    fn operand(&mut self, node: &'a Node) -> Outcome<'a> {
-        let of = self.start(node)?;
-        if !matches!(of, Value::Optional(None)) {
-            self.spend(STEP)?;
-        }
-        Ok(of)
-    }
     /// A step that may lead nowhere costs only when it does not.
-    fn found(&mut self, value: Value<'a>) -> Outcome<'a> {
-        if !matches!(value, Value::Optional(None)) {
+    fn found(&mut self, found: Outcome<'a>) -> Outcome<'a> {
+        if !matches!(found, Ok(Value::Optional(None))) {
             self.spend(STEP)?;
         }
-        Ok(value)
+        found
     }
     /// A branch of a condition, or an index: the start of a path costs nothing there.
     fn branch(&mut self, node: &'a Node) -> Outcome<'a> {
@@ -141,13 +133,8 @@ impl<'a> Evaluation<'a, '_> {
         value
     }
     fn test(&mut self, operand: &'a Node, name: &str) -> Outcome<'a> {
-        let of = self.run(operand)?;
-        let there = match maybe_select(&of, name)? {
-            None => false,
-            Some(Value::Optional(of)) => of.is_some(),
-            Some(_) => true,
-        };
-        Ok(Value::Bool(there))
+        let of = self.start(operand)?;
+        Ok(Value::Bool(maybe_select(&of, name)?.is_some()))
     }
     /// `&&` and `||`: the side that decides wins, even over an error of the other.
     fn logical(&mut self, one: &'a Node, two: &'a Node, decisive: bool) -> Outcome<'a> {
@@ -314,10 +301,13 @@ impl<'a> Evaluation<'a, '_> {
             }
         }
         match (step, grown) {
-            (Step::Append(_, value), Grown::List(list)) => {
-                let value = self.run(value)?;
-                list.push(value);
-            }
+            (Step::Append(_, value), Grown::List(list)) => match self.run(value) {
+                Ok(value) => list.push(value),
+                Err(error) => {
+                    self.spend(added)?;
+                    return Err(error);
+                }
+            },
             (Step::Insert(_, Some(key), value), Grown::Map(map)) => {
                 let (key, value) = (self.run(key)?, self.run(value)?);
                 insert(map, &key, value)?;
@@ -377,7 +367,7 @@ fn unshare<'a>(value: Arc<Value<'a>>) -> Value<'a> {
 }
 
 /// The name that messages of loops know a value's type by.
-fn go_name(value: &Value<'_>) -> &'static str {
+pub(crate) fn go_name(value: &Value<'_>) -> &'static str {
     match value {
         Value::Null => "types.Null",
         Value::Bool(_) => "types.Bool",
@@ -461,7 +451,7 @@ fn element<'a>(list: &List<'a>, index: &Value<'a>) -> Result<Option<Value<'a>>, 
         Value::Uint(n) => usize::try_from(*n).ok(),
         Value::Double(n) if n.fract() == 0.0 && *n >= 0.0 && *n <= 2f64.powi(53) => Some(*n as usize),
         Value::Double(n) => return Err(EvalError::new(format!("unsupported index value {n} in list"))),
-        _ => return Err(EvalError::new(format!("unsupported index type '{}' in list", index.type_of()))),
+        _ => return Err(EvalError::new(format!("unsupported index type '{}' in list", index.type_of().name()))),
     };
     at.and_then(|at| list.get(at)).transpose()
 }

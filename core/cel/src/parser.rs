@@ -457,7 +457,7 @@ impl Parser<'_> {
         }
         let name = if dot.is_some() { format!(".{word}") } else { word };
         let Some(open) = self.take_if(T::LeftParen) else {
-            return Ok(self.nodes.ident(dot.unwrap_or(token).start, &name));
+            return Ok(self.nodes.ident(token.start, &name));
         };
         let mut args = self.arguments()?;
         let expansion = macros::global(&mut self.nodes, open.start, &name, &mut args);

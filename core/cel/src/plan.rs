@@ -7,6 +7,7 @@ use crate::ast::{self, Expr, Fold, Kind, Literal, operator};
 use crate::check::Checked;
 use crate::declare::Struct;
 use crate::error::EvalError;
+use crate::eval::go_name;
 use crate::functions::{self, Declaration};
 use crate::pattern;
 use crate::types::Type;
@@ -153,8 +154,8 @@ impl Planner<'_> {
                 Node::Conditional(self.boxed(&args[0]), self.boxed(&args[1]), self.boxed(&args[2]))
             }
             (operator::NOT_STRICTLY_FALSE, 1) => Node::NotStrictlyFalse(self.boxed(&args[0])),
-            (operator::INDEX, 2) => Node::Index(self.boxed(&args[0]), self.boxed(&args[1])),
-            (operator::OPTIONAL_INDEX, 2) => Node::OptionalIndex(self.boxed(&args[0]), self.boxed(&args[1])),
+            (operator::INDEX, 2) => Node::Index(self.boxed(&args[0]), self.index(&args[1])),
+            (operator::OPTIONAL_INDEX, 2) => Node::OptionalIndex(self.boxed(&args[0]), self.index(&args[1])),
             (operator::OPTIONAL_SELECT, 2) => {
                 let Kind::Literal(Literal::String(name)) = &args[1].kind else {
                     return Node::Constant(Value::Null);
@@ -167,6 +168,17 @@ impl Planner<'_> {
             }
             _ => self.function(call),
         }
+    }
+    fn index(&mut self, expr: &Expr) -> Box<Node> {
+        let node = self.boxed(expr);
+        if let Node::Constant(value) = &*node
+            && Key::to_find(value).is_none()
+            && !matches!(value, Value::Double(_))
+        {
+            let name = go_name(value);
+            self.wrong.get_or_insert_with(|| EvalError::new(format!("invalid qualifier type: {name}")));
+        }
+        node
     }
     fn function(&mut self, call: &ast::Call) -> Node {
         let Some(function) = functions::find(call.function.trim_start_matches('.')) else {
@@ -286,5 +298,5 @@ fn is_conversion(name: &str) -> bool {
 
 /// The key that cannot be one.
 pub(crate) fn unsupported_key(value: &Value<'_>) -> EvalError {
-    EvalError::new(format!("unsupported key type: {}", value.type_of()))
+    EvalError::new(format!("unsupported key type: {}", value.type_of().name()))
 }

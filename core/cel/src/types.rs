@@ -188,6 +188,19 @@ impl Type {
         }
         (weight <= limit).then_some(weight)
     }
+    /// Its name without its parts, as values of it show it.
+    pub fn name(&self) -> String {
+        match self {
+            Type::List(_) => "list".to_owned(),
+            Type::Map(_) => "map".to_owned(),
+            Type::Optional(_) => "optional_type".to_owned(),
+            Type::Type(_) => "type".to_owned(),
+            Type::Null => "null_type".to_owned(),
+            Type::Timestamp => "google.protobuf.Timestamp".to_owned(),
+            Type::Duration => "google.protobuf.Duration".to_owned(),
+            of => of.to_string(),
+        }
+    }
     fn may_be_null(&self) -> bool {
         matches!(
             self,

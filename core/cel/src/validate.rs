@@ -61,6 +61,11 @@ impl Validator<'_> {
                 self.found.push((last.id, format!("invalid {} argument", call.function)));
             }
         }
+        if let (Kind::Literal(Literal::Int(seconds)), "timestamp") = (&last.kind, &*call.function)
+            && time::Instant::from_seconds(*seconds).is_none()
+        {
+            self.found.push((last.id, "invalid timestamp argument".to_owned()));
+        }
         if let (Some(Expr { kind: Kind::Literal(Literal::String(text)), .. }), Kind::List(elements)) =
             (&call.target, &last.kind)
             && &*call.function == "format"

@@ -264,8 +264,8 @@ pub(crate) fn shown(value: &Value<'_>) -> String {
         Value::String(text) => text.to_string(),
         Value::Timestamp(at) => at.to_string(),
         Value::Duration(span) => format_duration(*span),
-        Value::Type(of) => of.to_string(),
-        other => other.type_of().to_string(),
+        Value::Type(of) => of.name(),
+        other => other.type_of().name(),
     }
 }
 

@@ -185,6 +185,9 @@ const CIDR_ERROR: &str = "network address parse error during conversion from str
 fn parse_cidr(text: &str) -> Result<(IpAddr, u8), String> {
     let wrong = |why: &str| format!("{CIDR_ERROR}{CIDR_ERROR}netip.ParsePrefix({}): {why}", quoted(text));
     let (ip, bits) = text.split_once('/').ok_or_else(|| wrong("no '/'"))?;
+    if ip.contains('%') {
+        return Err(wrong("IPv6 zones cannot be present in a prefix"));
+    }
     let parsed: IpAddr = ip.parse().map_err(|_| wrong(&format!("ParseAddr({}): {}", quoted(ip), wrong_ip(ip))))?;
     if matches!(parsed, IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some()) {
         return Err(format!("{CIDR_ERROR}IPv4-mapped IPv6 address {} is not allowed", quoted(text)));

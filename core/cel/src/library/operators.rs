@@ -221,7 +221,9 @@ fn subtract<'a>(args: &[Value<'a>]) -> Outcome<'a> {
         [Value::Double(one), Value::Double(two)] => Ok(Value::Double(one - two)),
         [Value::Duration(one), Value::Duration(two)] => duration(one.checked_sub(*two)),
         [Value::Timestamp(at), Value::Duration(span)] => timestamp(span.checked_neg().and_then(|span| at.plus(span))),
-        [Value::Timestamp(one), Value::Timestamp(two)] => duration(one.since(*two)),
+        [Value::Timestamp(one), Value::Timestamp(two)] => {
+            one.since(*two).map(Value::Duration).ok_or_else(|| overflow("integer"))
+        }
         _ => Err(NO()),
     }
 }

@@ -87,7 +87,7 @@ impl Clause {
             ('f' | 'e', Type::Double | Type::String) => true,
             _ => false,
         };
-        if fits { Ok(()) } else { Err(format!("error during formatting: {}, was given {}", self.wanted(), name(ty))) }
+        if fits { Ok(()) } else { Err(format!("error during formatting: {}, was given {}", self.wanted(), ty.name())) }
     }
     fn wanted(self) -> &'static str {
         match self.verb {
@@ -104,7 +104,7 @@ impl Clause {
     }
     fn put(self, value: &Value<'_>) -> Result<String, EvalError> {
         let wrong = || {
-            let given = name(&value.type_of());
+            let given = value.type_of().name();
             EvalError::new(format!("error during formatting: {}, was given {given}", self.wanted()))
         };
         let precision = self.precision.unwrap_or(6);
@@ -127,20 +127,6 @@ impl Clause {
             ('f', _) => number(value).map(|n| fixed(n, precision)).ok_or_else(wrong),
             _ => number(value).map(scientific).ok_or_else(wrong),
         }
-    }
-}
-
-/// The name of a type without its parts.
-fn name(ty: &Type) -> String {
-    match ty {
-        Type::List(_) => "list".to_owned(),
-        Type::Map(_) => "map".to_owned(),
-        Type::Optional(_) => "optional_type".to_owned(),
-        Type::Type(_) => "type".to_owned(),
-        Type::Null => "null_type".to_owned(),
-        Type::Timestamp => "google.protobuf.Timestamp".to_owned(),
-        Type::Duration => "google.protobuf.Duration".to_owned(),
-        ty => ty.to_string(),
     }
 }
 
@@ -176,7 +162,7 @@ fn text(value: &Value<'_>) -> Result<String, EvalError> {
         Value::Double(n) => double_text(*n),
         Value::Timestamp(at) => at.to_string(),
         Value::Duration(span) => format_duration(*span),
-        Value::Type(of) => name(of),
+        Value::Type(of) => of.name(),
         value => {
             let mut out = String::new();
             nested(value, limits::VALUE_DEPTH, &mut out)?;
@@ -194,12 +180,13 @@ fn nested(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), EvalE
         Value::Bool(b) => out.push_str(&b.to_string()),
         Value::Int(n) => out.push_str(&n.to_string()),
         Value::Uint(n) => out.push_str(&n.to_string()),
+        Value::Double(n) if !n.is_finite() => out.push_str(&quoted(&double_text(*n))),
         Value::Double(n) => out.push_str(&format!("{n:.6}")),
         Value::String(text) => out.push_str(&quoted(text)),
         Value::Bytes(bytes) => out.push_str(&format!("b{}", quoted(&String::from_utf8_lossy(bytes)))),
         Value::Timestamp(at) => out.push_str(&format!("timestamp(\"{at}\")")),
         Value::Duration(span) => out.push_str(&format!("duration(\"{}\")", format_duration(*span))),
-        Value::Type(of) => out.push_str(&name(of)),
+        Value::Type(of) => out.push_str(&of.name()),
         Value::List(list) => {
             out.push('[');
             for (n, item) in list.items()?.iter().enumerate() {
@@ -209,14 +196,16 @@ fn nested(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), EvalE
             out.push(']');
         }
         Value::Map(map) => {
-            out.push('{');
-            for (n, key) in map.keys().iter().enumerate() {
-                out.push_str(if n > 0 { ", " } else { "" });
-                nested(&key.value(), depth, out)?;
-                out.push(':');
-                nested(&map.get(key).ok_or_else(EvalError::no_such_overload)??, depth, out)?;
+            let mut entries = Vec::with_capacity(map.len());
+            for key in map.keys() {
+                let mut entry = String::new();
+                nested(&key.value(), depth, &mut entry)?;
+                entry.push(':');
+                nested(&map.get(&key).ok_or_else(EvalError::no_such_overload)??, depth, &mut entry)?;
+                entries.push(entry);
             }
-            out.push('}');
+            entries.sort_unstable();
+            out.push_str(&format!("{{{}}}", entries.join(", ")));
         }
         Value::Struct(object @ Object::Data(data, of)) => {
             out.push('{');
@@ -230,7 +219,7 @@ fn nested(value: &Value<'_>, depth: usize, out: &mut String) -> Result<(), EvalE
             out.push('}');
         }
         other => {
-            let given = name(&other.type_of());
+            let given = other.type_of().name();
             let wanted = Clause { verb: 's', precision: None }.wanted();
             return Err(EvalError::new(format!("error during formatting: {wanted}, was given {given}")));
         }
