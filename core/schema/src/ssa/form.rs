@@ -19,9 +19,14 @@ enum Kind<'a> {
     Map(&'a Shape),
     Keyed(&'a Shape, &'a [String]),
     Set(&'a Shape),
+    /// Any JSON: what it is, the value says.
+    Deduced,
     /// Below something the schema does not know.
     Unknown,
 }
+
+/// What the fields of deduced objects are.
+static DEDUCED: Shape = Shape::Deduced;
 
 /// What a place is, without its details.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,6 +48,7 @@ impl<'a> Form<'a> {
     fn new(schema: &'a Schema, shape: &'a Shape, topology: &'a Topology) -> Self {
         let kind = match (shape, topology) {
             (_, Topology::Atomic) => Kind::Leaf(shape),
+            (Shape::Deduced, _) => Kind::Deduced,
             (Shape::Object(id), _) if schema.at(*id).atomic => Kind::Leaf(shape),
             (Shape::Object(id), _) => Kind::Struct(*id),
             (Shape::Map(inner), _) => Kind::Map(inner),
@@ -55,10 +61,20 @@ impl<'a> Form<'a> {
 
     pub(crate) fn nature(self) -> Nature {
         match self.kind {
-            Kind::Leaf(_) | Kind::Unknown => Nature::Leaf,
+            Kind::Leaf(_) | Kind::Deduced | Kind::Unknown => Nature::Leaf,
             Kind::Struct(_) | Kind::Map(_) => Nature::Fields,
             Kind::Keyed(..) | Kind::Set(_) => Nature::Elements,
         }
+    }
+
+    /// The form once the values are known: what is deduced is a map where any of them is an object, else a leaf.
+    pub(crate) fn seen(self, values: &[Option<&Value>]) -> Self {
+        let kind = match self.kind {
+            Kind::Deduced if values.iter().any(|value| value.is_some_and(Value::is_object)) => Kind::Map(&DEDUCED),
+            Kind::Deduced => Kind::Leaf(&DEDUCED),
+            kind => kind,
+        };
+        Form { kind, ..self }
     }
 
     /// The shape of a leaf, or of the elements.
@@ -80,7 +96,8 @@ impl<'a> Form<'a> {
 
     /// Whether `name` may be here at all.
     pub(crate) fn admits(self, name: &str) -> bool {
-        matches!(self.kind, Kind::Map(_)) || self.declares(name)
+        let open = matches!(self.kind, Kind::Struct(id) if self.schema.at(id).open);
+        open || matches!(self.kind, Kind::Map(_)) || self.declares(name)
     }
 
     /// The form of the field or entry `name`.
@@ -89,9 +106,11 @@ impl<'a> Form<'a> {
         match self.kind {
             Kind::Struct(id) => match self.schema.at(id).fields.get(name) {
                 Some(field) => Self::new(self.schema, &field.shape, &field.topology),
+                None if self.schema.at(id).open => Form { schema: self.schema, kind: Kind::Deduced },
                 None => Form { schema: self.schema, kind: Kind::Unknown },
             },
             Kind::Map(inner) => Self::new(self.schema, inner, unsaid),
+            Kind::Deduced => self,
             _ => Form { schema: self.schema, kind: Kind::Unknown },
         }
     }

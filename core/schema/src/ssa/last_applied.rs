@@ -30,7 +30,7 @@ pub(super) fn tolerated(live: Option<&Value>, config: &Value, actor: &Actor<'_>,
     }
     let applied = typed::fields_of(form, &last);
     let change = typed::compare(form, live, &typed::merge(form, Some(live), Some(&last)));
-    applied.difference(&change.added.union(&change.modified))
+    applied.difference(&change.added.union(change.modified))
 }
 
 /// Writes the configuration into the annotation of an object that has one.

@@ -68,7 +68,7 @@ impl Managed {
     }
 
     /// Writes the entries into an object.
-    pub(crate) fn write(&self, object: &mut Value) {
+    pub(crate) fn write(self, object: &mut Value) {
         let Value::Object(fields) = object else { return };
         let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
         let Value::Object(metadata) = metadata else { return };
@@ -76,9 +76,11 @@ impl Managed {
             metadata.remove("managedFields");
             return;
         }
-        let mut sorted: Vec<(&Owner, &Entry)> = self.0.iter().collect();
+        let mut sorted: Vec<(Owner, Entry)> = self.0.into_iter().collect();
         sorted.sort_by(|(a, x), (b, y)| {
-            let key = |owner: &Owner| (owner.manager.clone(), owner.api_version.clone(), owner.subresource.clone());
+            fn key(owner: &Owner) -> [&String; 3] {
+                [&owner.manager, &owner.api_version, &owner.subresource]
+            }
             a.operation.cmp(&b.operation).then_with(|| x.time.cmp(&y.time)).then_with(|| key(a).cmp(&key(b)))
         });
         let list = sorted.into_iter().map(|(owner, entry)| encode(owner, entry)).collect();
@@ -106,7 +108,7 @@ impl Managed {
             };
             let (Some(older), Some(newer)) = (self.0.remove(&first), self.0.remove(&owner)) else { continue };
             let bucket = Owner { manager: ANCIENT.to_owned(), subresource: String::new(), ..owner };
-            let united = Entry { fields: older.fields.union(&newer.fields), time: newer.time };
+            let united = Entry { fields: older.fields.union(newer.fields), time: newer.time };
             buckets.insert(bucket.api_version.clone(), bucket.clone());
             self.0.insert(bucket, united);
             count -= 1;
@@ -114,22 +116,22 @@ impl Managed {
     }
 }
 
-fn encode(owner: &Owner, entry: &Entry) -> Value {
+fn encode(owner: Owner, entry: Entry) -> Value {
     let mut fields = Map::new();
     let texts = [
-        ("manager", &owner.manager),
-        ("operation", &owner.operation),
-        ("apiVersion", &owner.api_version),
-        ("subresource", &owner.subresource),
-        ("time", &entry.time),
+        ("manager", owner.manager),
+        ("operation", owner.operation),
+        ("apiVersion", owner.api_version),
+        ("subresource", owner.subresource),
+        ("time", entry.time),
     ];
     for (key, text) in texts {
         if !text.is_empty() {
-            fields.insert(key.to_owned(), Value::from(text.as_str()));
+            fields.insert(key.to_owned(), Value::from(text));
         }
     }
     fields.insert("fieldsType".to_owned(), Value::from("FieldsV1"));
-    fields.insert("fieldsV1".to_owned(), entry.fields.to_value());
+    fields.insert("fieldsV1".to_owned(), entry.fields.into_value());
     Value::Object(fields)
 }
 
@@ -142,8 +144,13 @@ pub(crate) fn is_reset(object: &Value) -> bool {
 /// `object` without its entries.
 pub(crate) fn strip(object: &Value) -> Value {
     let mut bare = object.clone();
-    if let Some(metadata) = bare.get_mut("metadata").and_then(Value::as_object_mut) {
+    remove(&mut bare);
+    bare
+}
+
+/// Takes the entries out of an object.
+pub(crate) fn remove(object: &mut Value) {
+    if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("managedFields");
     }
-    bare
 }

@@ -14,6 +14,7 @@ mod typed;
 mod validate;
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
@@ -91,7 +92,7 @@ pub fn apply(
     }
     let previous = entries.0.get(&me).cloned();
     let ignored = ignored_fields(actor.subresource);
-    let claimed = typed::fields_of(form, config).without_prefixes(&ignored);
+    let claimed = typed::fields_of(form, config).without_prefixes(ignored);
     entries.0.insert(
         me.clone(),
         Entry { fields: claimed, time: previous.as_ref().map(|p| p.time.clone()).unwrap_or_default() },
@@ -103,16 +104,15 @@ pub fn apply(
         None => merged,
     };
     let tolerated = if force { None } else { Some(last_applied::tolerated(live, config, actor, form)) };
-    settle(form, &bare, &merged, &mut entries, &me, &ignored, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
+    settle(form, &bare, &merged, &mut entries, &me, ignored, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
 
     let changed = merged != bare;
     let mut result = merged;
     refuse_misfit(schema, type_name, &result, actor)?;
     prune(schema, type_name, &mut result);
     last_applied::refresh(live, config, actor, &mut result);
-    let stripped = system_fields();
     if let Some(entry) = entries.0.get_mut(&me) {
-        entry.fields = entry.fields.difference(&stripped);
+        entry.fields.subtract(system_fields());
         if changed {
             actor.now.clone_into(&mut entry.time);
         }
@@ -140,11 +140,13 @@ pub fn update(schema: &Schema, type_name: &str, live: Option<&Value>, new: &mut 
         _ => given,
     };
     let untracked = entries.0.is_empty() && live.is_some();
-    let bare = strip(new);
-    if !untracked {
-        record(form, &bare_live(schema, type_name, live), &bare, &mut entries, actor);
+    managed::remove(new);
+    match live {
+        _ if untracked => {}
+        // Nobody owns the entries themselves, so it does not matter that the old object has some.
+        Some(old) => record(form, old, new, &mut entries, actor),
+        None => record(form, &bare_live(schema, type_name, None), new, &mut entries, actor),
     }
-    *new = bare;
     entries.write(new);
 }
 
@@ -153,15 +155,18 @@ fn record(form: Form<'_>, old: &Value, new: &Value, entries: &mut Managed, actor
     let me = owner("Update", actor);
     let ignored = ignored_fields(actor.subresource);
     let change = typed::compare(form, old, new);
-    let written = change.added.union(&change.modified).without_prefixes(&ignored);
-    let lost = written.union(&change.removed.without_prefixes(&ignored));
-    for entry in entries.0.values_mut() {
-        entry.fields = entry.fields.difference(&lost);
+    let mut mine = change.added.union(change.modified).without_prefixes(ignored);
+    if !entries.0.is_empty() {
+        let removed = change.removed.without_prefixes(ignored);
+        for entry in entries.0.values_mut() {
+            entry.fields.subtract(&mine);
+            entry.fields.subtract(&removed);
+        }
     }
-    let mine = written.difference(&system_fields());
+    mine.subtract(system_fields());
     if !mine.is_empty() {
         let entry = entries.0.entry(me).or_default();
-        entry.fields = entry.fields.union(&mine);
+        entry.fields = std::mem::take(&mut entry.fields).union(mine);
         actor.now.clone_into(&mut entry.time);
     }
     entries.0.retain(|_, entry| !entry.fields.is_empty());
@@ -197,25 +202,34 @@ fn owner(operation: &str, actor: &Actor<'_>) -> Owner {
 }
 
 /// Fields that have no owner.
-fn system_fields() -> FieldSet {
-    let fields = json!({
-        "f:apiVersion": {}, "f:kind": {},
-        "f:metadata": {
-            ".": {}, "f:name": {}, "f:namespace": {}, "f:creationTimestamp": {}, "f:selfLink": {}, "f:uid": {},
-            "f:clusterName": {}, "f:generation": {}, "f:managedFields": {}, "f:resourceVersion": {},
-        },
+fn system_fields() -> &'static FieldSet {
+    static FIELDS: LazyLock<FieldSet> = LazyLock::new(|| {
+        let fields = json!({
+            "f:apiVersion": {}, "f:kind": {},
+            "f:metadata": {
+                ".": {}, "f:name": {}, "f:namespace": {}, "f:creationTimestamp": {}, "f:selfLink": {}, "f:uid": {},
+                "f:clusterName": {}, "f:generation": {}, "f:managedFields": {}, "f:resourceVersion": {},
+            },
+        });
+        FieldSet::from_value(&fields).unwrap_or_default()
     });
-    FieldSet::from_value(&fields).unwrap_or_default()
+    &FIELDS
 }
 
 /// Fields that a write through this (sub)resource does not reach, so that it cannot own them.
-fn ignored_fields(subresource: &str) -> FieldSet {
-    let fields = match subresource {
-        "" => json!({"f:status": {}}),
-        "status" => json!({"f:spec": {}, "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}}}),
-        _ => json!({}),
-    };
-    FieldSet::from_value(&fields).unwrap_or_default()
+fn ignored_fields(subresource: &str) -> &'static FieldSet {
+    static NONE: LazyLock<FieldSet> = LazyLock::new(FieldSet::default);
+    static BY_MAIN: LazyLock<FieldSet> =
+        LazyLock::new(|| FieldSet::from_value(&json!({"f:status": {}})).unwrap_or_default());
+    static BY_STATUS: LazyLock<FieldSet> = LazyLock::new(|| {
+        let fields = json!({"f:spec": {}, "f:metadata": {"f:deletionTimestamp": {}, "f:ownerReferences": {}}});
+        FieldSet::from_value(&fields).unwrap_or_default()
+    });
+    match subresource {
+        "" => &BY_MAIN,
+        "status" => &BY_STATUS,
+        _ => &NONE,
+    }
 }
 
 /// `merged` without the fields that the actor applied before, does not apply now, and nobody else owns.
@@ -224,7 +238,7 @@ fn drop_given_up(form: Form<'_>, merged: &Value, entries: &Managed, before: &Fie
     let pruned = typed::remove(form, merged, &named(before));
     let all = named(&typed::fields_of(form, merged));
     let gone = |pruned: &Value| all.difference(&named(&typed::fields_of(form, pruned)));
-    let owned = entries.0.values().fold(FieldSet::default(), |all, entry| all.union(&entry.fields));
+    let owned = entries.0.values().fold(FieldSet::default(), |all, entry| all.union(entry.fields.clone()));
     let pruned = typed::remove(form, merged, &gone(&pruned).difference(&named(&owned)));
     typed::remove(form, merged, &gone(&pruned).intersection(&named(before)))
 }
@@ -241,7 +255,7 @@ fn settle(
     tolerated: Option<&FieldSet>,
 ) -> Result<(), Conflicts> {
     let change = typed::compare(form, old, new);
-    let written = change.added.union(&change.modified).without_prefixes(ignored);
+    let written = change.added.union(change.modified).without_prefixes(ignored);
     let removed = change.removed.without_prefixes(ignored);
     let mut contested = BTreeMap::new();
     for (other, entry) in entries.0.iter().filter(|(other, _)| *other != me) {
@@ -262,8 +276,10 @@ fn settle(
     }
     for (other, entry) in &mut entries.0 {
         if other != me {
-            let lost = contested.get(other).map_or_else(|| removed.clone(), |both| both.union(&removed));
-            entry.fields = entry.fields.difference(&lost);
+            if let Some(both) = contested.get(other) {
+                entry.fields.subtract(both);
+            }
+            entry.fields.subtract(&removed);
         }
     }
     entries.0.retain(|_, entry| !entry.fields.is_empty());

@@ -11,10 +11,17 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FieldSet(BTreeMap<String, Node>);
 
+/// What a set has at the end of a step: whether that is a member itself, and the members below it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Node {
-    member: bool,
-    below: FieldSet,
+pub(crate) struct Node {
+    pub(crate) member: bool,
+    pub(crate) below: FieldSet,
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        !self.member && self.below.is_empty()
+    }
 }
 
 /// The step to a named field or map entry.
@@ -38,16 +45,16 @@ impl FieldSet {
     }
 
     /// The `fieldsV1` value.
-    pub(crate) fn to_value(&self) -> Value {
-        let mut fields = Map::new();
-        for (step, node) in &self.0 {
-            let mut below = node.below.to_value();
-            if let (true, Value::Object(inner)) = (node.member && !node.below.is_empty(), &mut below) {
+    pub(crate) fn into_value(self) -> Value {
+        let value = |(step, node): (String, Node)| {
+            let itself = node.member && !node.below.is_empty();
+            let mut below = node.below.into_value();
+            if let (true, Value::Object(inner)) = (itself, &mut below) {
                 inner.insert(".".to_owned(), Value::Object(Map::new()));
             }
-            fields.insert(step.clone(), below);
-        }
-        Value::Object(fields)
+            (step, below)
+        };
+        Value::Object(self.0.into_iter().map(value).collect())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -75,55 +82,67 @@ impl FieldSet {
         }
     }
 
-    /// All members of either.
-    pub(crate) fn union(&self, other: &Self) -> Self {
-        let mut all = self.clone();
-        for (step, node) in &other.0 {
-            let mine = all.0.entry(step.clone()).or_default();
-            mine.member |= node.member;
-            mine.below = mine.below.union(&node.below);
+    /// Puts what there is at the end of a step that the set does not have yet.
+    pub(crate) fn put(&mut self, step: String, node: Node) {
+        if !node.is_empty() {
+            self.0.insert(step, node);
         }
-        all
+    }
+
+    /// All members of either.
+    pub(crate) fn union(mut self, other: Self) -> Self {
+        if self.is_empty() {
+            return other;
+        }
+        for (step, node) in other.0 {
+            let mine = self.0.entry(step).or_default();
+            mine.member |= node.member;
+            mine.below = std::mem::take(&mut mine.below).union(node.below);
+        }
+        self
+    }
+
+    /// Takes out the members that `other` has.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        for (step, theirs) in &other.0 {
+            let Some(mine) = self.0.get_mut(step) else { continue };
+            mine.member &= !theirs.member;
+            mine.below.subtract(&theirs.below);
+            if mine.is_empty() {
+                self.0.remove(step);
+            }
+        }
     }
 
     /// The members that `other` does not have.
     pub(crate) fn difference(&self, other: &Self) -> Self {
-        self.combine(other, |mine, theirs| mine && !theirs)
+        let mut rest = self.clone();
+        rest.subtract(other);
+        rest
     }
 
     /// The members that both have.
     pub(crate) fn intersection(&self, other: &Self) -> Self {
-        self.combine(other, |mine, theirs| mine && theirs)
-    }
-
-    /// `self` without the members at or below any member of `prefixes`.
-    pub(crate) fn without_prefixes(&self, prefixes: &Self) -> Self {
-        let mut kept = BTreeMap::new();
-        for (step, node) in &self.0 {
-            let Some(prefix) = prefixes.0.get(step) else {
-                kept.insert(step.clone(), node.clone());
-                continue;
-            };
-            let below = node.below.without_prefixes(&prefix.below);
-            if !prefix.member && (node.member || !below.is_empty()) {
-                kept.insert(step.clone(), Node { member: node.member, below });
+        let mut both = Self::default();
+        for (step, mine) in &self.0 {
+            if let Some(theirs) = other.0.get(step) {
+                let below = mine.below.intersection(&theirs.below);
+                both.put(step.clone(), Node { member: mine.member && theirs.member, below });
             }
         }
-        FieldSet(kept)
+        both
     }
 
-    fn combine(&self, other: &Self, keep: fn(bool, bool) -> bool) -> Self {
-        let nothing = Node::default();
-        let mut kept = BTreeMap::new();
-        for (step, node) in &self.0 {
-            let theirs = other.0.get(step).unwrap_or(&nothing);
-            let combined =
-                Node { member: keep(node.member, theirs.member), below: node.below.combine(&theirs.below, keep) };
-            if combined.member || !combined.below.is_empty() {
-                kept.insert(step.clone(), combined);
+    /// The set without the members at or below any member of `prefixes`.
+    pub(crate) fn without_prefixes(mut self, prefixes: &Self) -> Self {
+        for (step, prefix) in &prefixes.0 {
+            let Some(mine) = self.0.get_mut(step) else { continue };
+            mine.below = std::mem::take(&mut mine.below).without_prefixes(&prefix.below);
+            if prefix.member || mine.is_empty() {
+                self.0.remove(step);
             }
         }
-        FieldSet(kept)
+        self
     }
 
     /// The set with every node that `named` accepts made a member; `named` also says what lies below a step.
@@ -190,7 +209,7 @@ mod tests {
     fn fields_v1_round_trips() {
         let value = json!({"f:spec": {"f:ports": {".": {}, "k:{\"port\":80,\"protocol\":\"TCP\"}": {".": {}, "f:name": {}}}},
             "f:metadata": {"f:finalizers": {"v:\"a\"": {}}}});
-        assert_eq!(set(value.clone()).to_value(), value);
+        assert_eq!(set(value.clone()).into_value(), value);
         let expected = [
             ".metadata.finalizers[=\"a\"]",
             ".spec.ports",
@@ -198,7 +217,7 @@ mod tests {
             ".spec.ports[port=80,protocol=\"TCP\"].name",
         ];
         assert_eq!(set(value).paths(), expected);
-        assert_eq!(set(json!({"k:{\"b\": 1, \"a\" : 2}": {}})).to_value(), json!({"k:{\"a\":2,\"b\":1}": {}}));
+        assert_eq!(set(json!({"k:{\"b\": 1, \"a\" : 2}": {}})).into_value(), json!({"k:{\"a\":2,\"b\":1}": {}}));
         for wrong in [json!({"x:y": {}}), json!({"k:{": {}}), json!({"f:a": 1}), json!([])] {
             assert_eq!(FieldSet::from_value(&wrong), None, "{wrong}");
         }
@@ -208,11 +227,11 @@ mod tests {
     fn members_and_ways_to_members_differ() {
         let both = set(json!({"f:a": {".": {}, "f:b": {}}, "f:c": {}}));
         let child = set(json!({"f:a": {"f:b": {}}}));
-        assert_eq!(both.difference(&child).to_value(), json!({"f:a": {}, "f:c": {}}));
+        assert_eq!(both.difference(&child).into_value(), json!({"f:a": {}, "f:c": {}}));
         assert_eq!(both.intersection(&child), child);
-        assert_eq!(child.union(&set(json!({"f:c": {}, "f:a": {}}))), both);
+        assert_eq!(child.clone().union(set(json!({"f:c": {}, "f:a": {}}))), both);
         assert!(both.has("f:a") && !child.has("f:a") && both.below("f:c").is_none());
-        assert_eq!(both.without_prefixes(&set(json!({"f:a": {}}))).to_value(), json!({"f:c": {}}));
-        assert_eq!(both.without_prefixes(&child).to_value(), json!({"f:a": {}, "f:c": {}}));
+        assert_eq!(both.clone().without_prefixes(&set(json!({"f:a": {}}))).into_value(), json!({"f:c": {}}));
+        assert_eq!(both.without_prefixes(&child).into_value(), json!({"f:a": {}, "f:c": {}}));
     }
 }

@@ -1,12 +1,13 @@
 //! The walks over typed values that ownership is made of: which fields a value has, what differs between two, their
 //! merge, and a value without some of its fields.
 
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use super::form::{Form, Nature, elements, fields, step};
-use super::set::FieldSet;
+use super::set::{FieldSet, Node};
 
 /// The fields that an applied configuration claims.
 pub(crate) fn fields_of(form: Form<'_>, value: &Value) -> FieldSet {
@@ -16,6 +17,7 @@ pub(crate) fn fields_of(form: Form<'_>, value: &Value) -> FieldSet {
 }
 
 fn claim(form: Form<'_>, value: &Value, path: &mut Vec<String>, set: &mut FieldSet) {
+    let form = form.seen(&[Some(value)]);
     match form.nature() {
         Nature::Leaf => set.insert(path),
         Nature::Fields => {
@@ -50,52 +52,85 @@ pub(crate) struct Comparison {
 
 /// Compares two values of one form.
 pub(crate) fn compare(form: Form<'_>, old: &Value, new: &Value) -> Comparison {
-    let mut comparison = Comparison::default();
-    differ(form, Some(old), Some(new), &mut Vec::new(), &mut comparison);
-    comparison
+    let Change { added, modified, removed } = differ(form, Some(old), Some(new));
+    Comparison { added: added.below, modified: modified.below, removed: removed.below }
 }
 
-fn differ(form: Form<'_>, old: Option<&Value>, new: Option<&Value>, path: &mut Vec<String>, found: &mut Comparison) {
+/// What changed at a place and below it.
+#[derive(Default)]
+struct Change {
+    added: Node,
+    modified: Node,
+    removed: Node,
+}
+
+impl Change {
+    /// Takes in what changed at the end of a step.
+    fn note(&mut self, step: impl Fn() -> String, below: Change) {
+        let sides = [(&mut self.added, below.added), (&mut self.modified, below.modified)];
+        for (mine, theirs) in sides.into_iter().chain([(&mut self.removed, below.removed)]) {
+            if theirs.member || !theirs.below.is_empty() {
+                mine.below.put(step(), theirs);
+            }
+        }
+    }
+}
+
+fn differ(form: Form<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
     let emptiness = |value: Option<&Value>| match value {
         Some(Value::Object(fields)) => fields.is_empty(),
         Some(Value::Array(items)) => items.is_empty(),
         _ => true,
     };
+    let mut change = Change::default();
     let nature = form.nature();
     if nature == Nature::Leaf || (emptiness(old) && emptiness(new)) {
         match (old, new) {
-            (None, Some(_)) => found.added.insert(path),
-            (Some(_), None) => found.removed.insert(path),
-            (Some(old), Some(new)) if old != new => found.modified.insert(path),
+            (None, Some(_)) => change.added.member = true,
+            (Some(_), None) => change.removed.member = true,
+            (Some(old), Some(new)) => change.modified.member = old != new,
             _ => {}
         }
-        return;
+        return change;
     }
     if nature == Nature::Fields {
-        let (old_fields, new_fields) = (fields(old), fields(new));
-        let names: BTreeSet<&String> = old_fields.into_iter().chain(new_fields).flat_map(Map::keys).collect();
-        for name in names {
-            path.push(step(name));
-            let (a, b) = (old_fields.and_then(|f| f.get(name)), new_fields.and_then(|f| f.get(name)));
-            differ(form.field(name), a, b, path, found);
-            path.pop();
+        let named = |value| fields(value).into_iter().flatten().map(|(name, inner)| (name.as_str(), inner));
+        for (name, old, new) in pairs(named(old), named(new)) {
+            change.note(|| step(name), differ(form.field(name), old, new));
         }
     } else {
         let index = |value| elements(form, value).into_iter().collect::<BTreeMap<_, _>>();
-        let (old_items, new_items) = (index(old), index(new));
-        let steps: BTreeSet<&String> = old_items.keys().chain(new_items.keys()).collect();
-        for element in steps {
-            path.push(element.clone());
-            let (a, b) = (old_items.get(element).copied(), new_items.get(element).copied());
-            differ(form.element(), a, b, path, found);
-            path.pop();
+        for (element, old, new) in pairs(index(old), index(new)) {
+            change.note(|| element.clone(), differ(form.element(), old, new));
         }
     }
     match (old, new) {
-        (None, _) => found.added.insert(path),
-        (_, None) => found.removed.insert(path),
+        (None, _) => change.added.member = true,
+        (_, None) => change.removed.member = true,
         _ => {}
     }
+    change
+}
+
+/// Two sides that each come in the order of their keys, side by side.
+fn pairs<'v, K: Ord>(
+    old: impl IntoIterator<Item = (K, &'v Value)>,
+    new: impl IntoIterator<Item = (K, &'v Value)>,
+) -> impl Iterator<Item = (K, Option<&'v Value>, Option<&'v Value>)> {
+    let (mut old, mut new) = (old.into_iter().peekable(), new.into_iter().peekable());
+    std::iter::from_fn(move || {
+        let order = match (old.peek(), new.peek()) {
+            (Some((a, _)), Some((b, _))) => a.cmp(b),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (None, None) => return None,
+        };
+        match order {
+            Ordering::Less => old.next().map(|(key, value)| (key, Some(value), None)),
+            Ordering::Greater => new.next().map(|(key, value)| (key, None, Some(value))),
+            Ordering::Equal => old.next().zip(new.next()).map(|((key, old), (_, new))| (key, Some(old), Some(new))),
+        }
+    })
 }
 
 /// `config` laid over `live`: structs, maps and identified elements merge, leaves are replaced. The answer is null where
@@ -106,6 +141,7 @@ pub(crate) fn merge(form: Form<'_>, live: Option<&Value>, config: Option<&Value>
         Some(Value::Array(items)) => items.is_empty(),
         _ => true,
     };
+    let form = form.seen(&[live, config]);
     let nature = form.nature();
     if nature == Nature::Leaf || (empty(live) && empty(config)) {
         return config.or(live).cloned().unwrap_or_default();
@@ -161,6 +197,7 @@ fn merge_elements(form: Form<'_>, live: Option<&Value>, config: Option<&Value>) 
 
 /// `value` without the members of `unwanted`; what becomes empty by that becomes null.
 pub(crate) fn remove(form: Form<'_>, value: &Value, unwanted: &FieldSet) -> Value {
+    let form = form.seen(&[Some(value)]);
     let keep = |name: String, part: &Value, form: Form<'_>| {
         if unwanted.has(&name) {
             return None;

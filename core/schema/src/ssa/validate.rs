@@ -17,6 +17,7 @@ fn visit(form: Form<'_>, value: &Value, path: &str, errors: &mut Vec<String>) {
     if value.is_null() {
         return;
     }
+    let form = form.seen(&[Some(value)]);
     match form.nature() {
         Nature::Leaf => {
             if let Some(shape) = form.leaf_shape() {
@@ -80,12 +81,13 @@ fn visit_leaf(form: Form<'_>, shape: &Shape, value: &Value, path: &str, errors: 
                 let path = format!("{path}.{key}");
                 match form.schema().at(*id).fields.get(key) {
                     Some(field) => visit_leaf(form, &field.shape, entry, &path, errors),
+                    None if form.schema().at(*id).open => {}
                     None => errors.push(format!("{path}: field not declared in schema")),
                 }
             }
             return;
         }
-        (Shape::Any, _) | (_, Value::Null) => return,
+        (Shape::Any | Shape::Deduced, _) | (_, Value::Null) => return,
         (Shape::String | Shape::Bytes | Shape::Time | Shape::MicroTime, Value::String(_)) => return,
         (Shape::Quantity | Shape::IntOrString, Value::String(_) | Value::Number(_)) => return,
         (Shape::Int32 | Shape::Int64 | Shape::Double, Value::Number(_)) | (Shape::Bool, Value::Bool(_)) => return,
