@@ -8,6 +8,7 @@ pub mod age;
 pub mod columns;
 pub mod fencing;
 pub mod field;
+pub mod groups;
 pub mod kinds;
 pub mod meta;
 pub mod names;

@@ -23,10 +23,13 @@ impl Health {
     }
 }
 
+/// The probes.
+pub(crate) const PROBES: [&str; 3] = ["healthz", "livez", "readyz"];
+
 /// The probe that a path is, and which of its checks, empty for all.
 pub(crate) fn probe<'a>(words: &[&'a str]) -> Option<(&'a str, String)> {
     match words {
-        [probe @ ("livez" | "readyz" | "healthz"), check @ ..] => Some((probe, check.join("/"))),
+        [probe, check @ ..] if PROBES.contains(probe) => Some((probe, check.join("/"))),
         _ => None,
     }
 }
@@ -43,31 +46,61 @@ pub(crate) fn answer(probe: &str, check: &str, query: &Query, health: Health) ->
         });
     }
     let excluded = query.all("exclude");
-    let bad = |(name, good): &(&str, bool)| !good && !excluded.iter().any(|e| e == name);
-    let failed = checks.iter().any(bad);
+    let is_excluded = |name: &str| excluded.iter().any(|excluded| excluded == name);
+    let failed = checks.iter().any(|(name, good)| !good && !is_excluded(name));
     if !failed && query.present("verbose").is_none() {
         return Some(respond::text(200, "ok"));
     }
     let mut text = String::new();
     for (name, good) in &checks {
-        text += &match (good, excluded.iter().any(|e| e == name)) {
+        text += &match (good, is_excluded(name)) {
             (_, true) => format!("[+]{name} excluded: ok\n"),
             (true, false) => format!("[+]{name} ok\n"),
             (false, false) => format!("[-]{name} failed: reason withheld\n"),
         };
     }
+    let unknown = excluded.iter().filter(|excluded| !checks.iter().any(|(name, _)| name == excluded));
+    let unknown: Vec<String> = unknown.map(|name| format!("{name:?}")).collect();
+    if !unknown.is_empty() {
+        let names = unknown.join(",");
+        text += &format!("warn: some health checks cannot be excluded: no matches for {names}\n");
+    }
     text += &format!("{probe} check {}\n", if failed { "failed" } else { "passed" });
     Some(respond::text(if failed { 500 } else { 200 }, text))
+}
+
+/// The names of a probe's checks.
+pub(crate) fn names(probe: &str) -> impl Iterator<Item = &'static str> + use<> {
+    checks(probe, Health { serving: true, store: true }).into_iter().map(|(name, _)| name)
+}
+
+/// All checks as metrics.
+pub(crate) fn slis(health: Health) -> String {
+    let name = "kubernetes_healthcheck";
+    let mut out = format!("# HELP {name} [STABLE] The last outcome of each check.\n# TYPE {name} gauge\n");
+    let mut counts = String::new();
+    for probe in PROBES {
+        for (check, good) in checks(probe, health) {
+            out += &format!("{name}{{name={check:?},type={probe:?}}} {}\n", u8::from(good));
+            let status = if good { "success" } else { "error" };
+            counts += &format!("{name}s_total{{name={check:?},status={status:?},type={probe:?}}} 1\n");
+        }
+    }
+    out + &format!("# HELP {name}s_total [STABLE] Outcomes of each check.\n# TYPE {name}s_total counter\n") + &counts
 }
 
 /// A server that cannot reach its store lives, for restarting it helps nobody; but it is not ready.
 fn checks(probe: &str, health: Health) -> Vec<(&'static str, bool)> {
     let mut checks = vec![("ping", true), ("log", true)];
     if probe != "livez" {
-        checks.push(("store", health.store));
+        checks.push(("etcd", health.store));
     }
     if probe == "readyz" {
-        checks.push(("shutdown", health.serving));
+        checks.extend([
+            ("etcd-readiness", health.store),
+            ("informer-sync", health.store),
+            ("shutdown", health.serving),
+        ]);
     }
     checks
 }
@@ -96,9 +129,16 @@ mod tests {
     #[test]
     fn a_server_that_has_lost_its_store_is_alive_but_not_ready() {
         check("readyz", "", "", (true, false), Some(500));
-        check("readyz", "store", "", (true, false), Some(500));
+        check("readyz", "etcd", "", (true, false), Some(500));
         check("readyz", "ping", "", (true, false), Some(200));
         check("healthz", "", "", (true, false), Some(500));
         check("livez", "", "", (true, false), Some(200));
+    }
+
+    #[test]
+    fn every_check_is_a_metric() {
+        let text = slis(Health { serving: true, store: false });
+        assert!(text.contains("kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 0"), "{text}");
+        assert!(text.contains("kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1"), "{text}");
     }
 }

@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use crate::Refusal;
 use crate::app::{App, Call};
+use crate::discovery::catalog::Catalog;
 use crate::health::{self, Health};
 use crate::negotiate::{Offer, accept};
-use crate::openapi::OpenApi;
 use crate::respond::{self, Answer};
 use crate::route::method_not_allowed;
 
@@ -19,16 +19,18 @@ use crate::route::method_not_allowed;
 pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<Answer, Refusal> {
     let path = call.asked.path.trim_end_matches('/');
     let words: Vec<&str> = path.split('/').skip(1).collect();
+    let ready = app.ready.load(Ordering::Relaxed);
     let known = match health::probe(&words) {
-        Some((probe, check)) => {
-            let health = Health::find(&app.cluster, app.ready.load(Ordering::Relaxed)).await;
-            health::answer(probe, &check, &call.query, health)
+        Some((probe, check)) => health::answer(probe, &check, &call.query, Health::find(&app.cluster, ready).await),
+        None if words == ["metrics", "slis"] => {
+            Some(respond::text(200, health::slis(Health::find(&app.cluster, ready).await)))
         }
         None => answer_get(app, call, &words)?,
     };
     let Some(answer) = known else {
         // wire: a version that is not served is a Status, everything else plain text.
-        let version = matches!(words[..], ["apis", _, _] | ["api", _]);
+        let group = app.discovery.served(&app.cluster).catalog.groups().any(|(group, _)| words.get(1) == Some(&group));
+        let version = matches!(words[..], ["api", _]) || (matches!(words[..], ["apis", _, _]) && group);
         return if version { Err(Box::new(Status::no_such_path())) } else { Ok(respond::page_not_found()) };
     };
     if method == Method::GET || method == Method::HEAD { Ok(answer) } else { Err(method_not_allowed()) }
@@ -37,16 +39,17 @@ pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<An
 fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, Refusal> {
     let (headers, query) = (&call.headers, &call.query);
     let accepted = || accept(headers, query, Offer::Documents);
+    let served = app.discovery.served(&app.cluster);
     Ok(match words {
-        [] | [""] => Some(respond::value(200, &roots(app), &accepted()?)),
-        ["api"] => Some(app.discovery.root(true, &app.advertise, headers, query)?),
-        ["apis"] => Some(app.discovery.root(false, &app.advertise, headers, query)?),
-        ["api", version] => app.discovery.resources("", version, &accepted()?),
-        ["apis", group] => app.discovery.group(group, &accepted()?),
-        ["apis", group, version] => app.discovery.resources(group, version, &accepted()?),
-        ["openapi", "v2"] => Some(OpenApi::legacy(headers)?),
-        ["openapi", "v3"] => Some(app.openapi.index(&app.discovery, &accepted()?)),
-        ["openapi", "v3", path @ ..] => Some(app.openapi.document(&app.discovery, &path.join("/"), headers, query)?),
+        [] | [""] => Some(respond::value(200, &roots(&served.catalog), &accepted()?)),
+        ["api"] => Some(served.root(true, &app.advertise, headers, query)?),
+        ["apis"] => Some(served.root(false, &app.advertise, headers, query)?),
+        ["api", version] => served.resources("", version, &accepted()?),
+        ["apis", group] => served.group(group, &accepted()?),
+        ["apis", group, version] => served.resources(group, version, &accepted()?),
+        ["openapi", "v2"] => Some(app.openapi.swagger(&served.catalog, headers)?),
+        ["openapi", "v3"] => Some(app.openapi.index(&served.catalog)),
+        ["openapi", "v3", path @ ..] => Some(app.openapi.document(&served.catalog, &path.join("/"), headers, query)?),
         ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
         ["metrics"] => {
             let added = app.extension.get().map(|extension| extension.metrics()).unwrap_or_default();
@@ -62,17 +65,19 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
 }
 
 /// `/`: what there is.
-fn roots(app: &App) -> Value {
-    let mut paths: Vec<String> = ["/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3"]
-        .into_iter()
-        .chain(["/openid/v1/jwks", "/readyz", "/version", "/.well-known/openid-configuration"])
-        .map(str::to_owned)
-        .collect();
-    for (group, version) in app.discovery.versions() {
-        if group.is_empty() {
-            paths.push(format!("/api/{version}"));
+fn roots(catalog: &Catalog) -> Value {
+    let fixed = ["/.well-known/openid-configuration", "/api", "/apis", "/apis/", "/metrics", "/metrics/slis"];
+    let documents = ["/openapi/v2", "/openapi/v3", "/openapi/v3/", "/openid/v1/jwks", "/version"];
+    let mut paths: Vec<String> = fixed.iter().chain(&documents).map(|path| (*path).to_owned()).collect();
+    for probe in health::PROBES {
+        paths.push(format!("/{probe}"));
+        paths.extend(health::names(probe).map(|check| format!("/{probe}/{check}")));
+    }
+    for version in &catalog.versions {
+        if version.group.is_empty() {
+            paths.push(format!("/api/{}", version.name));
         } else {
-            paths.extend([format!("/apis/{group}"), format!("/apis/{group}/{version}")]);
+            paths.extend([format!("/apis/{}", version.group), format!("/apis/{}", version.group_version())]);
         }
     }
     paths.sort();

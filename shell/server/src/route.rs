@@ -79,7 +79,8 @@ impl Asked {
         self.resource = words.next().unwrap_or_default();
         self.name = words.next().unwrap_or_default();
         self.subresource = words.next().unwrap_or_default();
-        self.rest = (words.next().is_some() && self.subresource != "proxy") || (inside && self.resource == "namespaces");
+        self.rest =
+            (words.next().is_some() && self.subresource != "proxy") || (inside && self.resource == "namespaces");
     }
 
     fn settle_verb(&mut self, query: &Query, watch_prefix: bool) {
@@ -114,7 +115,11 @@ impl Asked {
             _ => true,
         };
         let proxied = self.verb == "options" && self.subresource == "proxy";
-        if (fits && verbs.contains(&self.verb)) || proxied { Ok(Endpoint { kind, subresource }) } else { Err(method_not_allowed()) }
+        if (fits && verbs.contains(&self.verb)) || proxied {
+            Ok(Endpoint { kind, subresource })
+        } else {
+            Err(method_not_allowed())
+        }
     }
 }
 

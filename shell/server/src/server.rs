@@ -102,7 +102,7 @@ impl Server {
             metrics: Arc::new(Metrics::new()),
             overload: Overload::new(),
             frames: Arc::new(SharedFrames::default()),
-            discovery: Discovery::new(),
+            discovery: Discovery::default(),
             openapi: OpenApi::new(&config.version),
             version: config.version,
             advertise: config.advertise,

@@ -4,14 +4,19 @@
 //! caller caches what it publishes.
 
 mod components;
+mod custom;
 mod paths;
 mod prose;
+mod swagger;
+mod swagger_wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
 use crate::types::Schema;
+pub use custom::component_name;
+pub use swagger::swagger;
 
 /// The API version that documents say they describe.
 const API_VERSION: &str = "1.37";
@@ -33,6 +38,10 @@ pub struct Served<'a> {
     pub verbs: &'a [&'a str],
     /// Name of the body's type.
     pub schema: &'a str,
+    /// The body's schema, of a custom resource.
+    pub custom: Option<&'a Value>,
+    /// Fields of a custom resource that selectors may name.
+    pub selectable: Vec<String>,
     /// Subresources.
     pub subresources: Vec<ServedSubresource<'a>>,
 }
@@ -62,16 +71,26 @@ pub fn document(schema: &Schema, group: &str, version: &str, served: &[Served<'_
     }
     let mut roots: BTreeSet<String> = [components::DELETE_OPTIONS, components::STATUS].map(str::to_owned).into();
     for resource in served {
+        if resource.custom.is_some() {
+            roots.extend([custom::OBJECT_META, custom::LIST_META].map(str::to_owned));
+        }
         roots.insert(resource.schema.to_owned());
         roots.insert(components::list_type(resource.schema));
         roots.extend(resource.subresources.iter().map(|s| s.schema.to_owned()));
     }
+    let mut schemas = components::schemas(schema, group, version, &roots);
+    for resource in served {
+        if let Some(definition) = resource.custom {
+            custom::add(&mut schemas, resource, definition);
+        }
+    }
+    paths::add_list_of_resources(&mut all_paths, group, version);
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": API_VERSION},
         "paths": all_paths,
         "components": {
-            "schemas": components::schemas(schema, group, version, &roots),
+            "schemas": schemas,
             "securitySchemes": {"BearerToken": {
                 "type": "apiKey", "description": "Bearer Token authentication", "name": "authorization", "in": "header",
             }},
@@ -109,6 +128,8 @@ mod tests {
             namespaced: true,
             verbs: all,
             schema: "io.k8s.api.apps.v1.Deployment",
+            custom: None,
+            selectable: Vec::new(),
             subresources: vec![ServedSubresource {
                 name: "scale",
                 group: "autoscaling",

@@ -53,6 +53,37 @@ pub(super) fn add(paths: &mut Map<String, Value>, schema: &Schema, resource: &Se
     }
 }
 
+/// Adds the path that lists the resources of a group and version.
+pub(super) fn add_list_of_resources(paths: &mut Map<String, Value>, group: &str, version: &str) {
+    let (prefix, root) = match group {
+        "" => ("Core".to_owned(), "/api".to_owned()),
+        group => (prefix_of(group), format!("/apis/{group}")),
+    };
+    let answer = json!({"description": "OK", "content": {"application/json": {"schema": {"type": "object"}}}});
+    let operation = json!({
+        "tags": [tag_of(&prefix, version)],
+        "description": "get available resources",
+        "operationId": format!("get{prefix}{}APIResources", capitalised(version)),
+        "responses": {"200": answer, "401": {"description": "Unauthorized"}},
+    });
+    paths.insert(format!("{root}/{version}/"), json!({ "get": operation }));
+}
+
+/// `Apps`, `RbacAuthorization`, `Core`.
+fn prefix_of(group: &str) -> String {
+    let group = if group.is_empty() { "core" } else { group };
+    group.trim_end_matches(".k8s.io").split(['.', '-']).map(capitalised).collect()
+}
+
+/// `apps_v1`, `rbacAuthorization_v1`.
+fn tag_of(prefix: &str, version: &str) -> String {
+    let mut tag = prefix.to_owned();
+    if let Some(first) = tag.get_mut(0..1) {
+        first.make_ascii_lowercase();
+    }
+    format!("{tag}_{version}")
+}
+
 /// Adds one path with its operations, and the parameters that are in the path itself.
 fn put(paths: &mut Map<String, Value>, path: &str, mut operations: Map<String, Value>, names: &[&str]) {
     if operations.is_empty() {
@@ -78,9 +109,7 @@ struct Builder<'a> {
 impl Builder<'_> {
     /// `AppsV1`, `RbacAuthorizationV1`, `CoreV1`.
     fn prefix(&self) -> String {
-        let group = if self.resource.group.is_empty() { "core" } else { self.resource.group };
-        let words = group.trim_end_matches(".k8s.io").split('.').map(capitalised);
-        format!("{}{}", words.collect::<String>(), capitalised(self.resource.version))
+        format!("{}{}", prefix_of(self.resource.group), capitalised(self.resource.version))
     }
 
     /// What follows the verb in operation ids.
@@ -146,7 +175,11 @@ impl Builder<'_> {
             let mut operation = self.operation(&self.id(id, rest), &format!("{text} {what}"), action, body, parameters);
             match method {
                 "put" => operation["requestBody"] = self.body(&["*/*"], body),
-                "patch" => operation["requestBody"] = self.body(PATCH_TYPES, PATCH),
+                "patch" => {
+                    // The last one needs facts that no definition has.
+                    let types = if self.resource.custom.is_some() { &PATCH_TYPES[..3] } else { PATCH_TYPES };
+                    operation["requestBody"] = self.body(types, PATCH);
+                }
                 _ => {}
             }
             operations.insert(method.to_owned(), operation);
@@ -191,12 +224,16 @@ impl Builder<'_> {
 
     fn operation(&self, id: &str, text: &str, action: &str, answer: &str, parameters: &[&str]) -> Value {
         let Served { kind, group, version, .. } = self.resource;
-        let mut tag = self.prefix().trim_end_matches(&capitalised(version)).to_owned();
-        if let Some(first) = tag.get_mut(0..1) {
-            first.make_ascii_lowercase();
-        }
         let content = match self.schema.get(answer) {
             Some(_) => {
+                let mut content = json!({"application/json": {"schema": reference(answer)},
+                    "application/yaml": {"schema": reference(answer)}});
+                if self.resource.custom.is_none() {
+                    content["application/vnd.kubernetes.protobuf"] = json!({"schema": reference(answer)});
+                }
+                content
+            }
+            None if self.resource.custom.is_some() && answer.starts_with(self.resource.schema) => {
                 json!({"application/json": {"schema": reference(answer)}, "application/yaml": {"schema": reference(answer)}})
             }
             None => json!({"*/*": {"schema": {"type": "string"}}}),
@@ -205,12 +242,13 @@ impl Builder<'_> {
         let mut responses = json!({"200": ok("OK"), "401": {"description": "Unauthorized"}});
         match action {
             "post" => responses["201"] = ok("Created"),
-            "put" | "patch" => responses["201"] = ok("Created"),
+            "put" => responses["201"] = ok("Created"),
+            "patch" if self.resource.custom.is_none() => responses["201"] = ok("Created"),
             "delete" => responses["202"] = ok("Accepted"),
             _ => {}
         }
         let mut operation = json!({
-            "tags": [format!("{tag}_{version}")],
+            "tags": [tag_of(&prefix_of(group), version)],
             "description": format!("{text} {kind}"),
             "operationId": id,
             "responses": responses,

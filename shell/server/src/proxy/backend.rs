@@ -70,9 +70,8 @@ impl<'a> Wanted<'a> {
 /// The backend of a request to a proxy subresource of a pod, service or node.
 pub(super) fn find(app: &App, call: &Call, kind: KindRef) -> Result<Backend, Refusal> {
     let (asked, view) = (&call.asked, app.cluster.view());
-    let wanted = Wanted::parse(&asked.name).ok_or_else(|| {
-        Box::new(Status::bad_request(format!("invalid {} request {:?}", kind.singular, asked.name)))
-    })?;
+    let wanted = Wanted::parse(&asked.name)
+        .ok_or_else(|| Box::new(Status::bad_request(format!("invalid {} request {:?}", kind.singular, asked.name))))?;
     match kind.plural {
         "services" => of_service(&view, &asked.namespace, &wanted, app.cluster.next_seed()),
         "pods" => of_pod(&object(&view, kind, &asked.namespace, wanted.name)?, &wanted),
@@ -220,7 +219,8 @@ mod tests {
         let slice = json!({"ports": [{"name": "http", "port": 80}, {"port": 81}], "endpoints": [
             {"addresses": ["10.1.0.1"], "conditions": {"ready": false}},
             {"addresses": ["10.1.0.2"], "conditions": {}, "nodeName": "n1"}]});
-        let at = |port| addresses(&slice, port).into_iter().map(|(address, node)| (address.to_string(), node)).collect();
+        let at =
+            |port| addresses(&slice, port).into_iter().map(|(address, node)| (address.to_string(), node)).collect();
         let only = |text: &str| vec![(text.to_owned(), Some("n1".to_owned()))];
         let (named, unnamed, other): (Vec<_>, Vec<_>, Vec<_>) = (at("http"), at(""), at("nope"));
         assert_eq!((named, unnamed, other), (only("10.1.0.2:80"), only("10.1.0.2:81"), Vec::new()));
@@ -233,6 +233,9 @@ mod tests {
         assert_eq!(of_node(&node, &wanted("n1")).unwrap().place, Place::Agent);
         assert_eq!(of_node(&node, &wanted("n1:9100")).unwrap().host(), "192.168.0.5:9100");
         let refused = of_node(&json!({}), &wanted("n1:9100")).unwrap_err();
-        assert_eq!((refused.code, refused.message.as_str()), (500, "no preferred addresses found; known addresses: []"));
+        assert_eq!(
+            (refused.code, refused.message.as_str()),
+            (500, "no preferred addresses found; known addresses: []")
+        );
     }
 }

@@ -61,7 +61,6 @@ async fn through(tunnels: &Tunnels, node: &str, address: SocketAddr) -> Result<D
     Ok(near)
 }
 
-
 async fn feed(mut body: Incoming, mut to_near: WriteHalf<DuplexStream>) {
     while let Some(Ok(frame)) = body.frame().await {
         let Ok(bytes) = frame.into_data() else { continue };

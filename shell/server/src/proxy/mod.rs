@@ -117,9 +117,9 @@ fn with_slash(uri: &Uri) -> Answer {
 fn outgoing(prefix: &str, tail: &str, request: &Request<Incoming>, upgrades: bool) -> Result<Request<()>, Refusal> {
     let path = if tail.is_empty() { "/" } else { tail };
     let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
-    let target: Uri = format!("{}{query}", encode_path(path)).parse().map_err(|_| {
-        Box::new(Status::bad_request(format!("the path {path:?} cannot be proxied")))
-    })?;
+    let target: Uri = format!("{}{query}", encode_path(path))
+        .parse()
+        .map_err(|_| Box::new(Status::bad_request(format!("the path {path:?} cannot be proxied"))))?;
     let mut headers = passed_on(request.headers(), upgrades);
     let host = request.uri().authority().map(|authority| authority.as_str().to_owned());
     if let Some(host) = host.and_then(|host| HeaderValue::from_str(&host).ok()) {
@@ -146,7 +146,8 @@ fn outgoing(prefix: &str, tail: &str, request: &Request<Incoming>, upgrades: boo
     // Only what is understood here may come packed: links are looked for in it.
     headers.remove(ACCEPT_ENCODING);
     let mut outgoing = Request::new(());
-    (*outgoing.method_mut(), *outgoing.uri_mut(), *outgoing.headers_mut()) = (request.method().clone(), target, headers);
+    (*outgoing.method_mut(), *outgoing.uri_mut(), *outgoing.headers_mut()) =
+        (request.method().clone(), target, headers);
     Ok(outgoing)
 }
 
@@ -277,7 +278,9 @@ mod tests {
     #[test]
     fn headers_of_the_connection_stay_behind() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("connection", "keep-alive, X-Mine"), ("x-mine", "1"), ("te", "trailers"), ("x-other", "2")] {
+        for (name, value) in
+            [("connection", "keep-alive, X-Mine"), ("x-mine", "1"), ("te", "trailers"), ("x-other", "2")]
+        {
             headers.insert(name, HeaderValue::from_static(value));
         }
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -2,8 +2,19 @@
 
 /// Attributes that hold a link.
 const ATTRIBUTES: [&str; 13] = [
-    "action", "archive", "background", "cite", "classid", "codebase", "data", "formaction", "href", "longdesc",
-    "poster", "src", "usemap",
+    "action",
+    "archive",
+    "background",
+    "cite",
+    "classid",
+    "codebase",
+    "data",
+    "formaction",
+    "href",
+    "longdesc",
+    "poster",
+    "src",
+    "usemap",
 ];
 
 /// What links are made of here.
@@ -49,7 +60,11 @@ pub(super) fn html(page: &[u8], links: &Links<'_>) -> Vec<u8> {
             _ => 1,
         };
         let (tag, after) = rest.split_at(tag);
-        if tag.len() > 1 && !tag.starts_with("<!--") { rewrite_tag(tag, links, &mut out) } else { out.push_str(tag) }
+        if tag.len() > 1 && !tag.starts_with("<!--") {
+            rewrite_tag(tag, links, &mut out)
+        } else {
+            out.push_str(tag)
+        }
         rest = after;
         // What is between these is no HTML.
         for raw in ["script", "style"] {
@@ -100,7 +115,11 @@ fn rewrite_tag(tag: &str, links: &Links<'_>, out: &mut String) {
         let link = &inner[..end];
         let is_link = ATTRIBUTES.iter().any(|known| known.eq_ignore_ascii_case(name));
         out.extend(quote);
-        if is_link { out.push_str(&links.rewrite(link)) } else { out.push_str(link) }
+        if is_link {
+            out.push_str(&links.rewrite(link))
+        } else {
+            out.push_str(link)
+        }
         rest = &inner[end..];
         if let Some(quote) = quote
             && rest.starts_with(quote)

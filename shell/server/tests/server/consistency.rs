@@ -169,7 +169,7 @@ async fn a_server_without_its_store_serves_nothing_as_fresh() {
     assert_eq!(late.ask("GET", "/livez", "").await.0, 200);
     let (code, text) = late.ask("GET", "/readyz", "").await;
     assert_eq!(code, 500);
-    assert!(text.as_str().unwrap().contains("[-]store failed"), "{text}");
+    assert!(text.as_str().unwrap().contains("[-]etcd failed"), "{text}");
     pair.link.cut.send_replace(false);
     assert_eq!(late.ask("GET", "/readyz", "").await.0, 200);
     assert_eq!(late.ask("GET", &format!("{MAPS}/one"), "").await.0, 200);
