@@ -8,7 +8,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 const ARROWS: [(&str, &[&str]); 18] = [
     ("gantry-schema", &[]),
     ("gantry-cel", &[]),
-    ("gantry-kinds", &["gantry-schema"]),
+    ("gantry-kinds", &["gantry-schema", "gantry-cel"]),
     ("gantry-view", &["gantry-kinds"]),
     ("gantry-policy", &["gantry-kinds", "gantry-view"]),
     ("gantry-registry", &["gantry-schema", "gantry-kinds", "gantry-view", "gantry-policy"]),

@@ -6,6 +6,7 @@
 
 pub mod age;
 pub mod columns;
+pub mod custom;
 pub mod fencing;
 pub mod field;
 pub mod groups;

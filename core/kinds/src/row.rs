@@ -85,8 +85,13 @@ impl Kind {
     /// Whether a field selector may name this path.
     pub fn supports_field(&self, path: &str) -> bool {
         self.selectable.iter().any(|(name, _)| *name == path)
+            || self.strategy.selectable().contains(&path)
             || path == "metadata.name"
             || (self.namespaced && path == "metadata.namespace")
+    }
+    /// The cells of an object's row.
+    pub fn row(&self, object: &Value, now: Timestamp) -> Vec<Value> {
+        self.strategy.cells(object, now).unwrap_or_else(|| (self.cells)(object, now))
     }
     /// The value of a selectable field of an object.
     pub fn field(&self, object: &Value, path: &str) -> Option<String> {
@@ -94,7 +99,10 @@ impl Kind {
             "metadata.name" | "metadata.namespace" => {
                 Some(crate::tree::text(object, &format!("/{}", path.replace('.', "/"))))
             }
-            _ => self.selectable.iter().find(|(name, _)| *name == path).map(|(_, read)| read(object)),
+            _ => match self.selectable.iter().find(|(name, _)| *name == path) {
+                Some((_, read)) => Some(read(object)),
+                None => self.strategy.field(object, path),
+            },
         }
     }
     /// The subresource of that name.
@@ -232,6 +240,18 @@ pub trait Strategy: Sync {
     /// Whether an update without a resourceVersion is taken as it comes.
     fn unconditional_update(&self) -> bool {
         true
+    }
+    /// The cells of an object's row, where the row's own function does not say them.
+    fn cells(&self, _object: &Value, _now: Timestamp) -> Option<Vec<Value>> {
+        None
+    }
+    /// The value of a selectable field that the row does not list.
+    fn field(&self, _object: &Value, _path: &str) -> Option<String> {
+        None
+    }
+    /// The selectable fields that the row does not list.
+    fn selectable(&self) -> Vec<&str> {
+        Vec::new()
     }
     /// Whether the kind's rules are those of its CustomResourceDefinition.
     fn is_custom(&self) -> bool {

@@ -92,7 +92,7 @@ impl<'a> Walk<'a> {
         match (shape, value) {
             (Shape::Quantity, Value::String(text)) => self.grammar(scalar::quantity(text).err()),
             (Shape::Quantity, Value::Number(number)) => self.grammar(scalar::quantity(&number.to_string()).err()),
-            (_, Value::Null) | (Shape::Any, _) => {}
+            (_, Value::Null) | (Shape::Any | Shape::Deduced, _) => {}
             (Shape::Quantity, other) => self.grammar(scalar::quantity(&other.to_string()).err()),
             (Shape::Object(id), Value::Object(fields)) => self.fields(*id, fields),
             (Shape::List(inner), Value::Array(items)) => {

@@ -4,7 +4,7 @@
 //! and the facts of upstream's Go types that show on the wire. `table` reads the built-in one. Over it: `decode`
 //! (bytes to trees) and `protobuf` (the same from the binary form), `check` (unknown fields and wrong types), `prune`
 //! (what a round trip leaves), `patch` (the three plain patches), `ssa` (server-side apply and field ownership) and
-//! `openapi` (what is published).
+//! `openapi` (what is published). `structural` reads the schemas of custom kinds into the same form.
 //!
 //! Invariants: nothing here knows a kind by name; trees are `serde_json::Value` with sorted keys; error texts are
 //! those that clients of upstream see.
@@ -17,6 +17,7 @@ pub mod protobuf;
 pub mod prune;
 pub mod scalar;
 pub mod ssa;
+pub mod structural;
 mod table;
 pub mod types;
 

@@ -10,11 +10,26 @@ use crate::types::{Schema, Shape, TypeId, Zero};
 
 /// Normalises `value` as a value of the type of that name; values of wrong kinds are left alone (see `check`).
 pub fn prune(schema: &Schema, type_name: &str, value: &mut Value) {
+    if schema.structural {
+        return drop_nulls(value);
+    }
     if let Some(id) = schema.id(type_name) {
         if value.is_null() {
             *value = Value::Object(Map::new());
         }
         normalise(schema, &Shape::Object(id), value);
+    }
+}
+
+/// Objects without Go types keep everything but what says nothing.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, field| !field.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 
@@ -90,6 +105,7 @@ fn normalise_scalar(shape: &Shape, value: &mut Value) {
 fn is_zero(shape: &Shape, value: &Value) -> bool {
     match value {
         Value::Null => true,
+        _ if *shape == Shape::Any => false,
         Value::Bool(flag) => !flag,
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::String(text) => text.is_empty(),

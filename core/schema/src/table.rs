@@ -21,6 +21,7 @@ pub(crate) fn parse(text: &str) -> Schema {
         schema.types.push(Type {
             name: name.to_owned(),
             atomic: column(&columns, 2) == "atomic",
+            open: false,
             kinds: column(&columns, 3).split(' ').filter_map(kind).collect(),
             fields: BTreeMap::new(),
         });

@@ -18,6 +18,8 @@ pub struct TypeId(pub(crate) usize);
 pub struct Schema {
     pub(crate) types: Vec<Type>,
     pub(crate) by_name: BTreeMap<String, TypeId>,
+    /// The types are those of structural schemas, which have no Go types behind them.
+    pub(crate) structural: bool,
 }
 
 /// A struct: a name and its fields.
@@ -27,6 +29,8 @@ pub struct Type {
     pub name: String,
     /// Whether its fields have one owner together (`x-kubernetes-map-type: atomic`).
     pub atomic: bool,
+    /// Whether it may have fields that nobody declared.
+    pub open: bool,
     /// The kinds that this type is the body of.
     pub kinds: Vec<GroupVersionKind>,
     /// Fields by JSON name.
@@ -69,6 +73,8 @@ pub enum Shape {
     IntOrString,
     /// Any JSON.
     Any,
+    /// Any JSON, of which objects are merged field by field.
+    Deduced,
     /// A struct.
     Object(TypeId),
     /// A list.

@@ -153,7 +153,7 @@ fn of_shape(schema: &Schema, shape: &Shape) -> Value {
         Shape::MicroTime => reference(MICRO_TIME),
         Shape::Quantity => reference(QUANTITY),
         Shape::IntOrString => reference(INT_OR_STRING),
-        Shape::Any => json!({"type": "object"}),
+        Shape::Any | Shape::Deduced => json!({"type": "object"}),
         Shape::Object(id) => reference(&schema.at(*id).name),
         Shape::List(inner) => json!({"type": "array", "items": of_shape(schema, inner)}),
         Shape::Map(inner) => json!({"type": "object", "additionalProperties": of_shape(schema, inner)}),

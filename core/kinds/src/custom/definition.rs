@@ -1,0 +1,253 @@
+//! A CustomResourceDefinition as decisions use it.
+
+use std::sync::OnceLock;
+
+use gantry_schema::structural::{self, Node};
+use gantry_schema::types::GroupVersionKind;
+use gantry_schema::{Schema, prune};
+use serde_json::{Map, Value};
+
+use super::row::{self, Names};
+use super::rules::Rules;
+use super::{path, validate};
+use crate::KindRef;
+use crate::field::{ErrorList, Path};
+use crate::tree::{list_at, str_at};
+
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
+
+/// What a definition says.
+#[derive(Debug)]
+pub struct Definition {
+    /// The row that objects are kept under.
+    pub home: KindRef,
+    /// Name of the definition itself.
+    pub name: String,
+    /// Whether objects are served.
+    pub established: bool,
+    /// Whether the definition is being deleted.
+    pub terminating: bool,
+    /// Whether another version is asked for through a webhook, not by its name alone.
+    pub webhook: Option<Value>,
+    /// Every version, in the order of the definition.
+    pub versions: Vec<Version>,
+}
+
+/// The paths of the scale subresource.
+#[derive(Clone, Debug)]
+pub struct Scale {
+    /// Where the wanted replicas are.
+    pub spec: Vec<String>,
+    /// Where the replicas that are there are.
+    pub status: Vec<String>,
+    /// Where the selector is written.
+    pub selector: Option<Vec<String>>,
+}
+
+/// One version of a custom kind.
+#[derive(Debug)]
+pub struct Version {
+    /// Its row.
+    pub kind: KindRef,
+    /// Whether it is served.
+    pub served: bool,
+    /// Whether objects are stored in it.
+    pub storage: bool,
+    /// What to warn of whoever uses it.
+    pub deprecation: Option<String>,
+    /// Whether it has a status of its own.
+    pub status: bool,
+    /// The scale subresource.
+    pub scale: Option<Scale>,
+    /// The schema as it was written.
+    pub schema: Value,
+    node: OnceLock<Node>,
+    types: OnceLock<Schema>,
+    rules: OnceLock<Rules>,
+}
+
+impl Definition {
+    /// Reads a CustomResourceDefinition; `None` for one without names.
+    pub fn read(object: &Value) -> Option<Self> {
+        let spec = object.get("spec")?;
+        let (group, plural, kind) =
+            (str_at(spec, "/group"), str_at(spec, "/names/plural"), str_at(spec, "/names/kind"));
+        if group.is_empty() || plural.is_empty() || kind.is_empty() {
+            return None;
+        }
+        let namespaced = str_at(spec, "/scope") == "Namespaced";
+        let condition = |name: &str| {
+            list_at(object, "/status/conditions").iter().any(|c| c["type"] == name && c["status"] == "True")
+        };
+        Some(Definition {
+            home: row::home(group, plural, kind, namespaced),
+            name: str_at(object, "/metadata/name").to_owned(),
+            established: condition("Established"),
+            terminating: object["metadata"].get("deletionTimestamp").is_some(),
+            webhook: (str_at(spec, "/conversion/strategy") == "Webhook").then(|| spec["conversion"].clone()),
+            versions: list_at(spec, "/versions").iter().map(|version| Version::read(spec, version)).collect(),
+        })
+    }
+
+    /// The version of that name.
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.kind.version == name)
+    }
+
+    /// The version that objects are stored in.
+    pub fn storage(&self) -> Option<&Version> {
+        self.versions.iter().find(|version| version.storage)
+    }
+
+    /// The versions that are served.
+    pub fn served(&self) -> impl Iterator<Item = &Version> {
+        self.versions.iter().filter(|version| self.established && version.served)
+    }
+}
+
+impl Version {
+    fn read(spec: &Value, version: &Value) -> Self {
+        let names = names(spec, version);
+        let kind = row::row(&names);
+        let api_version = kind.api_version();
+        let warning = version.get("deprecationWarning").and_then(Value::as_str).map(str::to_owned);
+        let deprecation = (version["deprecated"] == true)
+            .then(|| warning.unwrap_or_else(|| format!("{api_version} {} is deprecated", kind.kind)));
+        let scale = version.pointer("/subresources/scale").and_then(|scale| {
+            Some(Scale {
+                spec: path::simple(str_at(scale, "/specReplicasPath"))?,
+                status: path::simple(str_at(scale, "/statusReplicasPath"))?,
+                selector: path::simple(str_at(scale, "/labelSelectorPath")),
+            })
+        });
+        Version {
+            kind,
+            served: version["served"] == true,
+            storage: version["storage"] == true,
+            deprecation,
+            status: names.status,
+            scale,
+            schema: version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_default(),
+            node: OnceLock::new(),
+            types: OnceLock::new(),
+            rules: OnceLock::new(),
+        }
+    }
+
+    /// The schema, read.
+    pub fn node(&self) -> &Node {
+        self.node.get_or_init(|| Node::read(&self.schema))
+    }
+
+    /// The types that ownership of fields goes by; the object's own has the name of the row's schema.
+    pub fn types(&self) -> &Schema {
+        self.types.get_or_init(|| {
+            let kind = GroupVersionKind {
+                group: self.kind.group.to_owned(),
+                version: self.kind.version.to_owned(),
+                kind: self.kind.kind.to_owned(),
+            };
+            structural::types(self.node(), self.kind.schema, kind)
+        })
+    }
+
+    /// The rules of `x-kubernetes-validations`, compiled.
+    pub fn rules(&self) -> &Rules {
+        self.rules.get_or_init(|| Rules::compile(&self.schema))
+    }
+
+    /// What is wrong with the metadata of a body as a value of its type, in Go's words.
+    pub fn metadata_error(&self, object: &Value) -> Option<String> {
+        let metadata = object.get("metadata")?;
+        if !metadata.is_object() && !metadata.is_null() {
+            let found = validate::json_type(metadata).replace("integer", "number").replace("boolean", "bool");
+            return Some(format!("json: cannot unmarshal {found} into Go value of type v1.ObjectMeta"));
+        }
+        let wrong = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata).wrong_type?;
+        Some(wrong)
+    }
+
+    /// Drops what nobody declared and fills in defaults. Tells the paths of what was dropped.
+    pub fn normalize(&self, object: &mut Value) -> Vec<String> {
+        if !object.is_object() {
+            *object = Value::Object(Map::new());
+        }
+        let mut unknown = Vec::new();
+        if let Some(metadata) = object.get_mut("metadata") {
+            let checked = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata);
+            unknown.extend(checked.unknown.into_iter().map(|path| format!("metadata.{path}")));
+            prune(Schema::builtin(), OBJECT_META, metadata);
+        }
+        unknown.extend(structural::prune(self.node(), true, object));
+        self.complete(object);
+        unknown
+    }
+
+    /// Fills in defaults.
+    pub fn complete(&self, object: &mut Value) {
+        structural::default(self.node(), object);
+        structural::drop_null(self.node(), object);
+    }
+
+    /// All that is wrong with an object, or with its change from `old`.
+    pub fn validate(&self, object: &Value, old: Option<&Value>) -> ErrorList {
+        let mut errors = validate::validate(self.node(), object, old);
+        if self.rules().is_empty() {
+            return errors;
+        }
+        if errors.iter().any(validate::blocks_rules) {
+            errors.push(crate::FieldError::invalid(
+                &Path::new("<nil>"),
+                Value::Null,
+                "some validation rules were not checked because the object was invalid; correct the existing errors \
+                 to complete validation",
+            ));
+            return errors;
+        }
+        errors.extend(self.rules().check(object, old));
+        errors
+    }
+}
+
+fn names(spec: &Value, version: &Value) -> Names {
+    let text = |pointer: &str| str_at(spec, pointer).to_owned();
+    let texts = |pointer: &str| -> Vec<String> {
+        list_at(spec, pointer).iter().filter_map(|t| t.as_str().map(str::to_owned)).collect()
+    };
+    let mut columns: Vec<_> = list_at(version, "/additionalPrinterColumns")
+        .iter()
+        .map(|column| {
+            let text = |key: &str| column.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let priority = column["priority"].as_i64().unwrap_or_default() as i32;
+            (text("name"), text("type"), text("format"), text("description"), priority, text("jsonPath"))
+        })
+        .collect();
+    if columns.is_empty() {
+        let described = "CreationTimestamp is the time at which the server made the object.";
+        columns.push((
+            "Age".to_owned(),
+            "date".to_owned(),
+            String::new(),
+            described.to_owned(),
+            0,
+            ".metadata.creationTimestamp".to_owned(),
+        ));
+    }
+    Names {
+        group: text("/group"),
+        version: str_at(version, "/name").to_owned(),
+        kind: text("/names/kind"),
+        plural: text("/names/plural"),
+        singular: text("/names/singular"),
+        short_names: texts("/names/shortNames"),
+        categories: texts("/names/categories"),
+        namespaced: str_at(spec, "/scope") == "Namespaced",
+        status: version.pointer("/subresources/status").is_some_and(|status| !status.is_null()),
+        scale: version.pointer("/subresources/scale").is_some_and(|scale| !scale.is_null()),
+        columns,
+        selectable: list_at(version, "/selectableFields")
+            .iter()
+            .map(|field| str_at(field, "/jsonPath").trim_start_matches('.').to_owned())
+            .collect(),
+    }
+}

@@ -1,0 +1,244 @@
+//! `x-kubernetes-validations`: compiled once for each version of a definition, checked on every write.
+//!
+//! All rules of one object share a budget; what exceeds it is refused, not waited for. A rule that speaks of `oldSelf`
+//! is checked only where an old value stands for the new one; any rule is passed over where nothing changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gantry_cel::{Activation, Budget, Declared, Env, Program};
+use serde_json::Value;
+
+use super::path::JsonPath;
+use super::validate::json_type;
+use crate::field::{ErrorList, FieldError, Path};
+
+/// The rules of a schema, by the places where there are any.
+#[derive(Debug, Default)]
+pub struct Rules {
+    own: Vec<Rule>,
+    fields: BTreeMap<String, Rules>,
+    others: Option<Box<Rules>>,
+    items: Option<Box<Rules>>,
+    /// What identifies an element of the list; none where elements of old and new cannot be told to be the same.
+    keys: Vec<String>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    source: String,
+    program: Program,
+    message: Option<String>,
+    message_program: Option<Program>,
+    reason: &'static str,
+    field_path: Option<String>,
+    /// Checked with an empty `oldSelf` too.
+    optional_old: bool,
+}
+
+impl Rules {
+    /// Compiles the rules of an `openAPIV3Schema`. What does not compile was refused when the definition was written.
+    pub fn compile(schema: &Value) -> Self {
+        compile(schema, true).unwrap_or_default()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.own.is_empty() && self.fields.is_empty() && self.others.is_none() && self.items.is_none()
+    }
+
+    /// Which rules an object breaks.
+    pub fn check(&self, object: &Value, old: Option<&Value>) -> ErrorList {
+        let mut errors = ErrorList::new();
+        let mut budget = Budget::for_object();
+        self.walk(object, old, &Path::default(), &mut budget, &mut errors);
+        errors
+    }
+
+    fn walk(&self, value: &Value, old: Option<&Value>, path: &Path, budget: &mut Budget, errors: &mut ErrorList) {
+        if budget.is_exhausted() || old == Some(value) {
+            return;
+        }
+        for rule in &self.own {
+            rule.check(value, old, path, budget, errors);
+            if budget.is_exhausted() {
+                let why = "validation failed due to running out of cost budget, no further validation rules will be run";
+                errors.push(FieldError::invalid(path, json_type(value), why));
+                return;
+            }
+        }
+        match value {
+            Value::Object(fields) => {
+                for (name, field) in fields {
+                    if let Some(rules) = self.fields.get(name).or(self.others.as_deref()) {
+                        rules.walk(field, old.and_then(|old| old.get(name)), &path.child(name), budget, errors);
+                    }
+                }
+            }
+            Value::Array(items) => {
+                let Some(rules) = &self.items else { return };
+                for (index, item) in items.iter().enumerate() {
+                    rules.walk(item, self.counterpart(old, item), &path.index(index), budget, errors);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn counterpart<'a>(&self, old: Option<&'a Value>, item: &Value) -> Option<&'a Value> {
+        let items = old?.as_array().filter(|_| !self.keys.is_empty())?;
+        items.iter().find(|old| self.keys.iter().all(|key| old.get(key) == item.get(key)))
+    }
+}
+
+impl Rule {
+    fn check(&self, value: &Value, old: Option<&Value>, path: &Path, budget: &mut Budget, errors: &mut ErrorList) {
+        if old.is_none() && self.program.uses("oldSelf") && !self.optional_old {
+            return;
+        }
+        let activation = self.activation(value, old);
+        let held = self.program.evaluate(&activation, budget);
+        if budget.is_exhausted() {
+            return;
+        }
+        let broken = match held {
+            Ok(held) if held.as_bool() == Some(true) => return,
+            Ok(_) => None,
+            Err(error) => Some(format!("{error} evaluating rule: {}", self.message.as_deref().unwrap_or(&self.source))),
+        };
+        if let Some(why) = broken {
+            errors.push(FieldError::invalid(path, json_type(value), why));
+            return;
+        }
+        let message = self.message_program.as_ref().and_then(|program| {
+            let text = program.evaluate(&self.activation(value, old), budget).ok()?;
+            text.as_str().map(str::to_owned).filter(|text| !text.trim().is_empty() && !text.contains('\n'))
+        });
+        let message = message.unwrap_or_else(|| self.said());
+        let path = self.field_path.as_ref().map_or_else(|| path.clone(), |below| Path::new(&join(path, below)));
+        errors.push(match self.reason {
+            "FieldValueRequired" => FieldError::required(&path, &message),
+            "FieldValueForbidden" => FieldError::forbidden(&path, message),
+            "FieldValueDuplicate" => FieldError::duplicate(&path, value.clone()),
+            _ if self.message.is_none() && self.message_program.is_none() => {
+                FieldError { path, reason: "FieldValueInvalid", message: format!("Invalid value: {message}") }
+            }
+            _ => FieldError::invalid(&path, shown_value(value), message),
+        });
+    }
+
+    fn activation<'a>(&self, value: &'a Value, old: Option<&'a Value>) -> Activation<'a> {
+        let activation = Activation::new().data("self", value);
+        match (self.optional_old, old) {
+            (true, old) => activation.optional_data("oldSelf", old),
+            (false, Some(old)) => activation.data("oldSelf", old),
+            (false, None) => activation,
+        }
+    }
+
+    fn said(&self) -> String {
+        self.message.clone().unwrap_or_else(|| format!("failed rule: {}", self.source.trim()))
+    }
+}
+
+/// Objects and lists are named by their type, scalars are shown.
+fn shown_value(value: &Value) -> Value {
+    match value {
+        Value::Object(_) | Value::Array(_) => Value::from(json_type(value)),
+        plain => plain.clone(),
+    }
+}
+
+fn join(path: &Path, below: &str) -> String {
+    if path.as_str().is_empty() { below.trim_start_matches('.').to_owned() } else { format!("{path}{below}") }
+}
+
+fn compile(schema: &Value, root: bool) -> Option<Rules> {
+    let whole = root || schema["x-kubernetes-embedded-resource"] == true;
+    let written = schema.get("x-kubernetes-validations").and_then(Value::as_array);
+    let declared = written.filter(|all| !all.is_empty()).and_then(|_| Declared::from_openapi(schema, whole, "self"));
+    let own = declared.map(|declared| {
+        let rules = written.into_iter().flatten();
+        rules.filter_map(|rule| compile_rule(rule, &declared)).collect::<Vec<_>>()
+    });
+    let below = |key: &str| schema.get(key).filter(|of| of.is_object()).and_then(|of| compile(of, false)).map(Box::new);
+    let properties = schema.get("properties").and_then(Value::as_object);
+    let fields: BTreeMap<String, Rules> = properties
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, of)| Some((name.clone(), compile(of, false)?)))
+        .collect();
+    let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
+    let rules = Rules {
+        own: own.unwrap_or_default(),
+        fields,
+        others: below("additionalProperties"),
+        items: below("items"),
+        keys: keys.into_iter().flatten().filter_map(|key| key.as_str().map(str::to_owned)).collect(),
+    };
+    (!rules.is_empty()).then_some(rules)
+}
+
+/// What an expression of a rule may speak of.
+pub(crate) fn environment(declared: &Declared, optional_old: bool) -> Arc<Env> {
+    let env = Env::new().variable("self", declared.clone());
+    Arc::new(if optional_old {
+        env.optional_variable("oldSelf", declared.clone())
+    } else {
+        env.variable("oldSelf", declared.clone())
+    })
+}
+
+fn compile_rule(rule: &Value, declared: &Declared) -> Option<Rule> {
+    let text = |key: &str| rule.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    let optional_old = rule["optionalOldSelf"] == true;
+    let env = environment(declared, optional_old);
+    let source = text("rule")?.to_owned();
+    Some(Rule {
+        program: Program::compile(&source, &env).ok()?,
+        message: text("message").map(|message| message.trim().to_owned()),
+        message_program: text("messageExpression").and_then(|source| Program::compile(source, &env).ok()),
+        reason: match text("reason") {
+            Some("FieldValueRequired") => "FieldValueRequired",
+            Some("FieldValueForbidden") => "FieldValueForbidden",
+            Some("FieldValueDuplicate") => "FieldValueDuplicate",
+            _ => "FieldValueInvalid",
+        },
+        field_path: text("fieldPath").filter(|path| JsonPath::parse(path).is_some()).map(str::to_owned),
+        optional_old,
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn check(object: Value, old: Option<Value>, expected: &[&str]) {
+        let rules = Rules::compile(&json!({"type": "object", "properties": {"spec": {
+            "type": "object",
+            "properties": {
+                "min": {"type": "integer"}, "max": {"type": "integer"},
+                "imm": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf", "message": "immutable"}]}},
+            "x-kubernetes-validations": [
+                {"rule": "self.min <= self.max"},
+                {"rule": "self.min != 7", "messageExpression": "'no seven'", "reason": "FieldValueForbidden", "fieldPath": ".min"}]}}}));
+        let found: Vec<String> = rules.check(&object, old.as_ref()).iter().map(|e| e.to_string()).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn rules_are_checked_where_something_changed() {
+        check(json!({"spec": {"min": 1, "max": 2, "imm": "a"}}), None, &[]);
+        check(json!({"spec": {"min": 3, "max": 2}}), None, &["spec: Invalid value: failed rule: self.min <= self.max"]);
+        check(json!({"spec": {"min": 7, "max": 9}}), None, &["spec.min: Forbidden: no seven"]);
+        let missing = "spec: Invalid value: \"object\": no such key: max evaluating rule: failed rule: self.min <= self.max";
+        check(json!({"spec": {"min": 3}}), None, &[&missing.replace("failed rule: ", "")]);
+        let old = json!({"spec": {"min": 3, "max": 2, "imm": "a"}});
+        check(old.clone(), Some(old.clone()), &[]);
+        let changed = json!({"spec": {"min": 1, "max": 2, "imm": "b"}});
+        check(changed, Some(old), &["spec.imm: Invalid value: \"b\": immutable"]);
+    }
+}
