@@ -11,8 +11,8 @@ use crate::declare::Struct;
 use crate::env::Env;
 use crate::error::Issue;
 use crate::functions::{self, Declaration};
-use crate::limits;
 use crate::types::{Bindings, Type};
+use crate::{deep, limits};
 
 /// What is known of a tree after checking.
 #[derive(Debug, Default)]
@@ -73,6 +73,9 @@ impl Checker<'_> {
     }
 
     fn expr(&mut self, expr: &mut Expr) {
+        deep::deeper(|| self.node(expr));
+    }
+    fn node(&mut self, expr: &mut Expr) {
         let ty = match &mut expr.kind {
             Kind::Literal(literal) => literal_type(literal),
             Kind::Ident(_) => self.ident(expr),

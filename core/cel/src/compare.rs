@@ -6,6 +6,7 @@
 use std::cmp::Ordering;
 
 use crate::declare::Merge;
+use crate::deep::deeper;
 use crate::error::EvalError;
 use crate::value::{Key, List, Map, Object, Value};
 
@@ -22,9 +23,9 @@ pub(crate) fn equal<'a>(one: &Value<'a>, two: &Value<'a>) -> Result<bool, EvalEr
         (Value::Thing(one), Value::Thing(two)) => one.equals(two),
         (Value::Optional(None), Value::Optional(None)) => true,
         (Value::Optional(Some(one)), Value::Optional(Some(two))) => equal(one, two)?,
-        (Value::List(one), Value::List(two)) => lists(one, two)?,
-        (Value::Map(one), Value::Map(two)) => maps(one, two)?,
-        (Value::Struct(one), Value::Struct(two)) => objects(one, two)?,
+        (Value::List(one), Value::List(two)) => deeper(|| lists(one, two))?,
+        (Value::Map(one), Value::Map(two)) => deeper(|| maps(one, two))?,
+        (Value::Struct(one), Value::Struct(two)) => deeper(|| objects(one, two))?,
         _ => numbers(one, two) == Some(Ordering::Equal),
     })
 }

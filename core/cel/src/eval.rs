@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::activation::Activation;
 use crate::cost::actual;
+use crate::deep;
 use crate::env::Env;
 use crate::error::EvalError;
 use crate::functions::Outcome;
@@ -35,6 +36,9 @@ impl<'a> Evaluation<'a, '_> {
 
     /// The value of the node.
     pub(crate) fn run(&mut self, node: &'a Node) -> Outcome<'a> {
+        deep::deeper(|| self.step_into(node))
+    }
+    fn step_into(&mut self, node: &'a Node) -> Outcome<'a> {
         match node {
             Node::Constant(value) => Ok(value.clone()),
             Node::Variable(name) => {

@@ -22,6 +22,7 @@ mod compare;
 mod cost;
 mod data;
 mod declare;
+mod deep;
 mod env;
 mod error;
 mod escape;
@@ -36,6 +37,8 @@ mod parser;
 mod pattern;
 mod plan;
 mod program;
+#[cfg(test)]
+mod tests;
 mod thing;
 mod time;
 mod types;

@@ -4,6 +4,8 @@
 pub const SOURCE_CHARACTERS: usize = 100_000;
 /// Expressions nest at most this deep.
 pub const DEPTH: usize = 250;
+/// Expressions within others and steps of chains together are at most this deep.
+pub const TREE_DEPTH: usize = 600;
 /// An expression has at most this many nodes once its macros are expanded.
 pub const NODES: usize = 200_000;
 /// A type has at most this many parts.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::ast::{Element, Entry, Expr, Field, Kind, Literal, Nodes, Select, Struct, operator};
 use crate::error::Issue;
 use crate::lexer::{self, Kind as T, Token};
-use crate::{limits, literal, macros};
+use crate::{deep, limits, literal, macros};
 
 /// A tree with the places of its nodes.
 pub(crate) struct Parsed {
@@ -28,7 +28,7 @@ pub(crate) fn parse(source: &str) -> Result<Parsed, Vec<Issue>> {
         return Err(vec![Issue { at: None, message }]);
     }
     let (tokens, issues) = lexer::tokens(&text);
-    let mut parser = Parser { text: &text, tokens, at: 0, depth: 0, nodes: Nodes::default(), issues };
+    let mut parser = Parser { text: &text, tokens, at: 0, depth: 0, links: 0, nodes: Nodes::default(), issues };
     match parser.whole() {
         Ok(root) if parser.issues.is_empty() => Ok(Parsed { root, nodes: parser.nodes }),
         Ok(_) | Err(Stop) => Err(parser.issues),
@@ -44,7 +44,10 @@ struct Parser<'t> {
     text: &'t [char],
     tokens: Vec<Token>,
     at: usize,
+    /// How deep expressions are within others.
     depth: usize,
+    /// How many steps the chains take that we are within.
+    links: usize,
     nodes: Nodes,
     issues: Vec<Issue>,
 }
@@ -169,13 +172,24 @@ impl Parser<'_> {
     fn deeper<R>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<R>) -> Parse<R> {
         self.depth += 1;
         if self.depth > limits::DEPTH {
-            self.issues
-                .push(Issue { at: None, message: format!("expression recursion limit exceeded: {}", limits::DEPTH) });
-            return Err(Stop);
+            return Err(self.stop(format!("expression recursion limit exceeded: {}", limits::DEPTH)));
         }
-        let result = inner(self);
+        let result = deep::deeper(|| inner(self));
         self.depth -= 1;
         result
+    }
+
+    fn stop(&mut self, message: String) -> Stop {
+        self.issues.push(Issue { at: None, message });
+        Stop
+    }
+    /// Another step of a chain that took `steps` before it.
+    fn link(&mut self, steps: usize) -> Parse<()> {
+        self.links += 1;
+        if steps + 1 >= limits::DEPTH || self.links + self.depth > limits::TREE_DEPTH {
+            return Err(self.stop("max recursion depth exceeded".to_owned()));
+        }
+        Ok(())
     }
 
     fn whole(&mut self) -> Parse<Expr> {
@@ -251,14 +265,14 @@ impl Parser<'_> {
         name: impl Fn(T) -> Option<&'static str>,
     ) -> Parse<Expr> {
         let mut left = term(self)?;
-        let before = self.depth;
+        let before = self.links;
         while let Some(function) = name(self.peek().kind) {
             let at = self.take().start;
-            self.depth += 1;
-            let right = self.deeper(&term)?;
+            self.link(self.links - before)?;
+            let right = term(self)?;
             left = self.nodes.call(at, function, vec![left, right]);
         }
-        self.depth = before;
+        self.links = before;
         Ok(left)
     }
     fn unary(&mut self) -> Parse<Expr> {
@@ -283,22 +297,13 @@ impl Parser<'_> {
     /// Something with what hangs on it: fields, calls, indexes.
     fn chained(&mut self) -> Parse<Expr> {
         let mut operand = self.primary()?;
-        let before = self.depth;
-        loop {
-            match self.peek().kind {
-                T::Dot => operand = self.deeper_by_one(|p| p.dotted(operand))?,
-                T::LeftBracket => operand = self.deeper_by_one(|p| p.indexed(operand))?,
-                _ => break,
-            }
+        let before = self.links;
+        while matches!(self.peek().kind, T::Dot | T::LeftBracket) {
+            self.link(self.links - before)?;
+            operand = if self.peek().kind == T::Dot { self.dotted(operand)? } else { self.indexed(operand)? };
         }
-        self.depth = before;
+        self.links = before;
         Ok(operand)
-    }
-    /// As `deeper`, but what comes after is deeper too: the tree grows to the left.
-    fn deeper_by_one<R>(&mut self, inner: impl FnOnce(&mut Self) -> Parse<R>) -> Parse<R> {
-        let result = self.deeper(inner);
-        self.depth += 1;
-        result
     }
     fn dotted(&mut self, operand: Expr) -> Parse<Expr> {
         let dot = self.take();
@@ -383,8 +388,7 @@ impl Parser<'_> {
             }
         };
         if self.nodes.len() > limits::NODES {
-            self.issues.push(Issue { at: None, message: "max recursion depth exceeded".to_owned() });
-            return Err(Stop);
+            return Err(self.stop("max recursion depth exceeded".to_owned()));
         }
         Ok(expr)
     }

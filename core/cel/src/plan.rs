@@ -9,9 +9,9 @@ use crate::declare::Struct;
 use crate::error::EvalError;
 use crate::eval::go_name;
 use crate::functions::{self, Declaration};
-use crate::pattern;
 use crate::types::Type;
 use crate::value::{Key, Map, Value};
+use crate::{deep, pattern};
 
 /// One step of a program.
 #[derive(Debug)]
@@ -93,6 +93,9 @@ impl Planner<'_> {
         Box::new(self.node(expr))
     }
     fn node(&mut self, expr: &Expr) -> Node {
+        deep::deeper(|| self.shallow(expr))
+    }
+    fn shallow(&mut self, expr: &Expr) -> Node {
         if let Some(named) = self.checked.named.get(&expr.id) {
             return Node::Constant(Value::Type(Arc::new(named.clone())));
         }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::declare::Struct;
+use crate::deep::deeper;
 
 /// The type of an expression or of data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,7 +259,7 @@ impl Bindings {
                 None if to_dyn => Type::Dyn,
                 None => of.clone(),
             },
-            _ => of.rebuilt(|part| self.resolve(part, to_dyn)),
+            _ => deeper(|| of.rebuilt(|part| self.resolve(part, to_dyn))),
         }
     }
     /// Whether each of `found` may stand where `wanted` is, together; if so, what that tells is kept.
@@ -299,8 +300,10 @@ impl Bindings {
         match (wanted, found) {
             (Type::Null, other) | (other, Type::Null) => other.may_be_null(),
             (Type::Type(_), Type::Type(_)) => true,
-            (Type::List(one), Type::List(two)) | (Type::Optional(one), Type::Optional(two)) => self.unify(one, two),
-            (Type::Map(one), Type::Map(two)) => self.unify(&one.0, &two.0) && self.unify(&one.1, &two.1),
+            (Type::List(one), Type::List(two)) | (Type::Optional(one), Type::Optional(two)) => {
+                deeper(|| self.unify(one, two))
+            }
+            (Type::Map(one), Type::Map(two)) => deeper(|| self.unify(&one.0, &two.0) && self.unify(&one.1, &two.1)),
             _ => wanted == found,
         }
     }

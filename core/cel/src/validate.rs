@@ -5,7 +5,7 @@ use crate::ast::{Call, Element, Entry, Expr, Id, Kind, Literal};
 use crate::check::Checked;
 use crate::library::template;
 use crate::types::Type;
-use crate::{pattern, time};
+use crate::{deep, pattern, time};
 
 /// The nodes that are wrong, and why.
 pub(crate) fn validate(root: &Expr, checked: &Checked) -> Vec<(Id, String)> {
@@ -21,6 +21,9 @@ struct Validator<'c> {
 
 impl Validator<'_> {
     fn expr(&mut self, expr: &Expr, in_template: bool) {
+        deep::deeper(|| self.node(expr, in_template));
+    }
+    fn node(&mut self, expr: &Expr, in_template: bool) {
         match &expr.kind {
             Kind::Literal(_) | Kind::Ident(_) | Kind::Wrong => {}
             Kind::Select(select) => self.expr(&select.operand, in_template),

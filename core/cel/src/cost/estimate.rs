@@ -10,6 +10,7 @@ use crate::ast::{ACCUMULATOR, Call, Expr, Fold, Id, Kind, Literal, Select, opera
 use crate::check::Checked;
 use crate::cost::{self, call};
 use crate::declare::Declared;
+use crate::deep;
 use crate::env::Env;
 use crate::types::Type;
 
@@ -98,6 +99,9 @@ const EMPTY: Range = Range { min: u64::MAX, max: 0 };
 
 impl<'e> Estimator<'e> {
     fn cost(&mut self, expr: &'e Expr) -> Range {
+        deep::deeper(|| self.node(expr))
+    }
+    fn node(&mut self, expr: &'e Expr) -> Range {
         match &expr.kind {
             Kind::Literal(_) | Kind::Wrong => NOTHING,
             Kind::Ident(name) => {
