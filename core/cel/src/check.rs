@@ -146,8 +146,8 @@ impl Checker<'_> {
         if already || optional { Type::optional(ty) } else { ty }
     }
     fn declared_field(&mut self, id: Id, of: &Struct, field: &str) -> Type {
-        match of.field(field) {
-            Some(field) => field.declared.ty().clone(),
+        match of.declared(field) {
+            Some(declared) => declared.ty().clone(),
             None => {
                 self.report(id, format!("undefined field '{field}'"));
                 Type::Error

@@ -69,6 +69,8 @@ pub struct Struct {
     name: String,
     /// By the name that expressions use.
     fields: BTreeMap<String, Field>,
+    /// Whether it has any field at all.
+    open: bool,
 }
 
 /// A field of an object.
@@ -95,7 +97,11 @@ impl Struct {
             let escaped = escape(&name)?;
             Some((escaped, Field { name, declared }))
         });
-        Struct { name: name.into(), fields: fields.collect() }
+        Struct { name: name.into(), fields: fields.collect(), open: false }
+    }
+    /// An object type with whatever fields are asked of it, of any type.
+    pub fn open(name: impl Into<String>) -> Self {
+        Struct { name: name.into(), fields: BTreeMap::new(), open: true }
     }
     /// Its full name.
     pub fn name(&self) -> &str {
@@ -105,6 +111,15 @@ impl Struct {
     pub fn field(&self, name: &str) -> Option<&Field> {
         // wire: a reserved word may also be written as it is after a dot.
         self.fields.get(name).or_else(|| self.fields.get(&escape(name).filter(|e| e.starts_with("__"))?))
+    }
+    /// What the field that expressions call that looks like.
+    pub(crate) fn declared(&self, name: &str) -> Option<&Declared> {
+        static ANYTHING: Declared = Declared::DYNAMIC;
+        if self.open { Some(&ANYTHING) } else { self.field(name).map(|field| &field.declared) }
+    }
+    /// The name in the data of the field that expressions call that.
+    pub(crate) fn data_name<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        if self.open { Some(name) } else { self.field(name).map(|field| &*field.name) }
     }
     /// Names and fields, as expressions call them.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &Field)> {

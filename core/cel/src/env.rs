@@ -60,20 +60,39 @@ impl Env {
         self.stored = true;
         self
     }
-    /// For expressions that make patches: `Object{}` and `JSONPatch{}` belong to the types that are given besides.
+    /// For expressions that make patches: they may make values of `Object`, of types named by the path of a field
+    /// such as `Object.spec`, and of `JSONPatch`.
     #[must_use]
     pub fn patches(mut self) -> Self {
         self.patches = true;
         self
+    }
+    /// The type of objects of that name.
+    fn made_type(&self, name: &str) -> Option<Type> {
+        if let Some(of) = self.structs.get(name) {
+            return Some(Type::Struct(of.clone()));
+        }
+        let of = match name {
+            "JSONPatch" => patch_operation(),
+            _ if name == "Object" || name.starts_with("Object.") => Struct::open(name),
+            _ => return None,
+        };
+        self.patches.then(|| Type::Struct(Arc::new(of)))
     }
     /// The type of the variable or type name.
     pub(crate) fn ident(&self, name: &str) -> Option<(Type, Option<Type>)> {
         if let Some(variable) = self.variables.get(name) {
             return Some((variable.ty.clone(), None));
         }
-        let named = named_type(name).or_else(|| self.structs.get(name).map(|of| Type::Struct(of.clone())))?;
+        let named = named_type(name).or_else(|| self.made_type(name))?;
         Some((Type::of_type(named.clone()), Some(named)))
     }
+}
+
+/// One operation of a JSON patch.
+fn patch_operation() -> Struct {
+    let text = |name: &str| (name.to_owned(), Declared::string(None));
+    Struct::new("JSONPatch", [text("op"), text("path"), text("from"), ("value".to_owned(), Declared::dynamic())])
 }
 
 /// The type that a name in an expression stands for.

@@ -219,8 +219,8 @@ impl<'a> Evaluation<'a, '_> {
                     None => continue,
                 }
             }
-            let field = of.field(name).ok_or_else(|| EvalError::new(format!("no such field '{name}'")))?;
-            fields.insert(Arc::from(&*field.name), value);
+            let name = of.data_name(name).ok_or_else(|| EvalError::new(format!("no such field '{name}'")))?;
+            fields.insert(Arc::from(name), value);
         }
         self.spend(STRUCT)?;
         Ok(Value::Struct(Object::Made(of.clone(), Arc::new(fields))))

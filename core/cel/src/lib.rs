@@ -28,6 +28,7 @@ mod error;
 mod escape;
 mod eval;
 mod functions;
+mod json;
 mod lexer;
 mod library;
 pub mod limits;

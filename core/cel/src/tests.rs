@@ -143,6 +143,56 @@ fn data_that_is_missing_is_told_from_data_that_is_null() {
     }
 }
 
+#[test]
+fn patches_are_made_of_objects_named_by_their_paths() {
+    let env = Arc::new(Env::new().patches());
+    let json = |source: &str| {
+        let program = Program::compile(source, &env).expect("compiles");
+        let value = program.evaluate(&Activation::new(), &mut Budget::for_object()).expect("a value");
+        (value.to_json().expect("JSON"), value.misnamed())
+    };
+    let (object, misnamed) =
+        json("Object{spec: Object.spec{replicas: 3, ?paused: optional.none(), labels: {'a': 'b'}}}");
+    assert_eq!(object, json!({"spec": {"replicas": 3, "labels": {"a": "b"}}}));
+    assert!(misnamed.is_empty());
+    let (_, misnamed) = json("Object{spec: Object.status{replicas: 3}}");
+    let message = r#"unexpected type name "Object.status", expected "Object.spec", which matches field name path from root Object type"#;
+    assert_eq!(misnamed, [message]);
+    let (patch, _) = json("[JSONPatch{op: 'add', path: '/a/' + jsonpatch.escapeKey('b/c'), value: {'x': 1}}]");
+    assert_eq!(patch, json!([{"op": "add", "path": "/a/b~1c", "value": {"x": 1}}]));
+    assert!(Program::compile("JSONPatch{op: 1}", &env).is_err());
+    assert!(Program::compile("Object{}", &Arc::new(Env::new())).is_err());
+}
+
+#[derive(Debug)]
+struct OnlyPods;
+
+impl crate::Authorizer for OnlyPods {
+    fn decide(&self, attributes: &crate::Attributes) -> crate::Decision {
+        let allowed = attributes.resource == "pods" && attributes.verb == "get";
+        crate::Decision { allowed, reason: format!("asked in {}", attributes.namespace), error: None }
+    }
+}
+
+#[test]
+fn rights_are_asked_of_whoever_brings_them() {
+    let env = Arc::new(Env::new().value("authorizer", crate::Type::Opaque(crate::Opaque::Authorizer)));
+    let authorizer = OnlyPods;
+    let question = crate::Thing::Question(Arc::new(crate::Question::new(&authorizer)));
+    let activation = Activation::new().value("authorizer", Value::Thing(question));
+    for (source, held) in [
+        ("authorizer.group('').resource('pods').namespace('ns').check('get').allowed()", true),
+        ("authorizer.group('').resource('pods').namespace('ns').check('get').reason() == 'asked in ns'", true),
+        ("authorizer.group('').resource('nodes').check('get').allowed()", false),
+        ("authorizer.serviceAccount('ns', 'sa').path('/healthz').check('get').errored()", false),
+    ] {
+        let program = Program::compile(source, &env).expect("compiles");
+        let mut budget = Budget::for_object();
+        assert_eq!(program.evaluate(&activation, &mut budget).unwrap().as_bool(), Some(held), "{source}");
+        assert!(limits::OBJECT_COST - budget.left() > 350_000);
+    }
+}
+
 /// Pieces that expressions are made of, so that random ones are often well formed.
 fn piece() -> impl Strategy<Value = String> {
     let words = [

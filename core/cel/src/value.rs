@@ -291,7 +291,7 @@ impl<'a> Object<'a> {
                 let field = of.field(name)?;
                 map.get(&field.name).map(|value| data::read(value, &field.declared))
             }
-            Object::Made(of, fields) => fields.get(&*of.field(name)?.name).cloned().map(Ok),
+            Object::Made(of, fields) => fields.get(of.data_name(name)?).cloned().map(Ok),
             Object::Given(fields) => fields.field(name),
         }
     }
