@@ -49,27 +49,11 @@ impl<'a> Evaluation<'a, '_> {
                 self.spend(STEP)?;
                 self.locals[*at].clone()
             }
-            Node::Select(operand, name) => {
-                let of = self.start(operand)?;
-                self.found(select(&of, name))
-            }
-            Node::Test(operand, name) => self.test(operand, name),
-            Node::OptionalSelect(operand, name) => {
-                let of = self.start(operand)?;
-                let found = maybe_select(&of, name)?;
-                self.found(optional(found))
-            }
-            Node::Index(operand, index) => {
-                let of = self.start(operand)?;
-                let index = self.branch(index)?;
-                self.found(self::index(&of, &index))
-            }
-            Node::OptionalIndex(operand, index) => {
-                let of = self.start(operand)?;
-                let index = self.branch(index)?;
-                let found = maybe_index(&of, &index)?;
-                self.found(optional(found))
-            }
+            Node::Select(..)
+            | Node::Test(..)
+            | Node::OptionalSelect(..)
+            | Node::Index(..)
+            | Node::OptionalIndex(..) => self.path(node),
             Node::And(one, two) => self.logical(one, two, false),
             Node::Or(one, two) => self.logical(one, two, true),
             Node::Conditional(condition, yes, no) => match self.run(condition)? {
@@ -111,6 +95,33 @@ impl<'a> Evaluation<'a, '_> {
                 self.locals.pop();
                 result
             }
+        }
+    }
+    /// A step of a path.
+    fn path(&mut self, node: &'a Node) -> Outcome<'a> {
+        match node {
+            Node::Select(operand, name) => {
+                let of = self.start(operand)?;
+                self.found(select(&of, name))
+            }
+            Node::Test(operand, name) => self.test(operand, name),
+            Node::OptionalSelect(operand, name) => {
+                let of = self.start(operand)?;
+                let found = maybe_select(&of, name)?;
+                self.found(optional(found))
+            }
+            Node::Index(operand, index) => {
+                let of = self.start(operand)?;
+                let index = self.branch(index)?;
+                self.found(self::index(&of, &index))
+            }
+            Node::OptionalIndex(operand, index) => {
+                let of = self.start(operand)?;
+                let index = self.branch(index)?;
+                let found = maybe_index(&of, &index)?;
+                self.found(optional(found))
+            }
+            _ => Err(EvalError::no_such_overload()),
         }
     }
     /// What a path goes on from.

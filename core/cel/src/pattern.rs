@@ -63,168 +63,173 @@ fn perl(part: impl Into<String>) -> Unknown {
 
 /// The pattern as the engine must read it.
 fn translate(text: &str) -> Result<String, Unknown> {
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut rest = text.chars().peekable();
-    let mut class = 0usize;
+    let mut translator = Translator { rest: text.chars().peekable(), out: String::with_capacity(text.len() + 8) };
     let mut repeated = String::new();
-    let mut before = ' ';
-    while let Some(c) = rest.next() {
-        let repeats = class == 0 && (matches!(c, '*' | '+' | '?') || c == '{' && counts(&rest).is_some());
-        match repeats {
-            true if c == '?' && !repeated.is_empty() && !repeated.ends_with('?') => {}
-            true if !repeated.is_empty() => {
-                return Err(("invalid nested repetition operator", repeated + &operator(c, &rest)));
-            }
-            _ => repeated.clear(),
+    while let Some(c) = translator.rest.next() {
+        repeated = translator.repetition(c, repeated)?;
+        translator.outside(c, text)?;
+    }
+    Ok(translator.out)
+}
+
+struct Translator<'t> {
+    rest: std::iter::Peekable<std::str::Chars<'t>>,
+    out: String,
+}
+
+impl Translator<'_> {
+    /// What repeats at this character, when something does; two of them are one too many.
+    fn repetition(&self, c: char, before: String) -> Result<String, Unknown> {
+        let operator = match (c, self.counts()) {
+            ('*' | '+' | '?', _) => c.to_string(),
+            ('{', Some((inner, _))) => format!("{{{inner}}}"),
+            _ => return Ok(String::new()),
+        };
+        let lazy = c == '?' && !before.is_empty() && !before.ends_with('?');
+        if !before.is_empty() && !lazy {
+            return Err(("invalid nested repetition operator", before + &operator));
         }
-        if repeats {
-            repeated += &operator(c, &rest);
-        }
+        Ok(before + &operator)
+    }
+    /// A character that is in no class.
+    fn outside(&mut self, c: char, text: &str) -> Result<(), Unknown> {
         match c {
-            '\\' => match rest.next().ok_or(("trailing backslash at end of expression", String::new()))? {
-                'd' => out.push_str(if class > 0 { "0-9" } else { "[0-9]" }),
-                'w' => out.push_str(if class > 0 { "0-9A-Za-z_" } else { "[0-9A-Za-z_]" }),
-                's' => out.push_str(if class > 0 { "\\t\\n\\f\\r " } else { "[\\t\\n\\f\\r ]" }),
-                'D' => out.push_str("[^0-9]"),
-                'W' => out.push_str("[^0-9A-Za-z_]"),
-                'S' => out.push_str("[^\\t\\n\\f\\r ]"),
-                'b' if class == 0 => out.push_str("(?-u:\\b)"),
-                'B' if class == 0 => out.push_str("(?-u:\\B)"),
-                'Q' if class == 0 => literal(&mut rest, &mut out),
-                named @ ('p' | 'P' | 'x') => {
-                    out.push('\\');
-                    out.push(named);
-                    if rest.peek() == Some(&'{') {
-                        through(&mut rest, '}', &mut out);
-                    }
-                }
-                'z' => out.push_str("\\z"),
-                'A' => out.push_str("\\A"),
-                letter @ ('a' | 'f' | 'n' | 'r' | 't' | 'v') => {
-                    out.push('\\');
-                    out.push(letter);
-                }
-                unknown if unknown.is_ascii_alphanumeric() || !unknown.is_ascii() => {
-                    return Err(("invalid escape sequence", format!("\\{unknown}")));
-                }
-                escaped => {
-                    out.push('\\');
-                    out.push(escaped);
-                }
+            '\\' => self.escape(false)?,
+            '[' => self.class()?,
+            '{' => self.braces()?,
+            '(' => match (self.looks_around(), self.flags()) {
+                (Some(direction), _) => return Err(perl(format!("(?{direction}"))),
+                (None, Some(flags)) if flags.contains(['x', 'u', 'R']) => return Err(perl(text)),
+                _ => self.out.push('('),
             },
-            '[' if class == 0 => {
-                class = 1;
-                out.push('[');
-                if rest.next_if_eq(&'^').is_some() {
-                    out.push('^');
+            c => self.out.push(c),
+        }
+        Ok(())
+    }
+    fn escape(&mut self, class: bool) -> Result<(), Unknown> {
+        let escaped = self.rest.next().ok_or(("trailing backslash at end of expression", String::new()))?;
+        let (inside, outside) = match escaped {
+            'd' => ("0-9", "[0-9]"),
+            'w' => ("0-9A-Za-z_", "[0-9A-Za-z_]"),
+            's' => ("\\t\\n\\f\\r ", "[\\t\\n\\f\\r ]"),
+            'D' => ("[^0-9]", "[^0-9]"),
+            'W' => ("[^0-9A-Za-z_]", "[^0-9A-Za-z_]"),
+            'S' => ("[^\\t\\n\\f\\r ]", "[^\\t\\n\\f\\r ]"),
+            'b' if !class => ("", "(?-u:\\b)"),
+            'B' if !class => ("", "(?-u:\\B)"),
+            'Q' if !class => {
+                self.literal();
+                return Ok(());
+            }
+            _ => {
+                let known = matches!(escaped, 'p' | 'P' | 'x' | 'z' | 'A' | 'a' | 'f' | 'n' | 'r' | 't' | 'v');
+                if !known && (escaped.is_ascii_alphanumeric() || !escaped.is_ascii()) {
+                    return Err(("invalid escape sequence", format!("\\{escaped}")));
                 }
-                if rest.next_if_eq(&']').is_some() {
-                    out.push_str("\\]");
+                self.out.push('\\');
+                self.out.push(escaped);
+                if matches!(escaped, 'p' | 'P' | 'x') && self.rest.peek() == Some(&'{') {
+                    self.through('}');
                 }
+                return Ok(());
             }
-            '[' if rest.peek() == Some(&':') => {
-                // A named class, `[:alpha:]`.
-                out.push('[');
-                through(&mut rest, ']', &mut out);
-            }
-            ']' if class > 0 => {
-                class = 0;
-                out.push(']');
-            }
-            '[' | '&' | '~' if class > 0 => {
-                out.push('\\');
-                out.push(c);
-            }
-            '-' if class > 0 && rest.peek() == Some(&'-') => out.push_str("\\-"),
-            '-' if class > 0
-                && rest.peek().is_some_and(|to| *to < before && before.is_ascii_alphanumeric() && *to != ']') =>
-            {
-                let to = rest.peek().map_or(String::new(), char::to_string);
-                return Err(("invalid character class range", format!("{before}-{to}")));
-            }
-            '{' if class == 0 => repetition(&mut rest, &mut out)?,
-            '(' if class == 0 && look_around(&rest).is_some() => {
-                return Err(perl(format!("(?{}", look_around(&rest).unwrap_or_default())));
-            }
-            '(' if class == 0 && flags(&rest).is_some_and(|f| f.contains(['x', 'u', 'R'])) => return Err(perl(text)),
-            c => out.push(c),
+        };
+        self.out.push_str(if class { inside } else { outside });
+        Ok(())
+    }
+    /// A class, from behind its bracket to its end.
+    fn class(&mut self) -> Result<(), Unknown> {
+        self.out.push('[');
+        if self.rest.next_if_eq(&'^').is_some() {
+            self.out.push('^');
         }
-        before = c;
+        if self.rest.next_if_eq(&']').is_some() {
+            self.out.push_str("\\]");
+        }
+        let mut before = ' ';
+        while let Some(c) = self.rest.next() {
+            let next = self.rest.peek().copied();
+            match (c, next) {
+                (']', _) => {
+                    self.out.push(']');
+                    return Ok(());
+                }
+                ('\\', _) => self.escape(true)?,
+                ('[', Some(':')) => {
+                    self.out.push('[');
+                    self.through(']');
+                }
+                ('-', Some('-')) | ('[' | '&' | '~', _) => {
+                    self.out.push('\\');
+                    self.out.push(c);
+                }
+                ('-', Some(to)) if before.is_ascii_alphanumeric() && to < before && to != ']' => {
+                    return Err(("invalid character class range", format!("{before}-{to}")));
+                }
+                _ => self.out.push(c),
+            }
+            before = c;
+        }
+        Ok(())
     }
-    Ok(out)
-}
-
-/// Copies up to and with the character.
-fn through(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, end: char, out: &mut String) {
-    for c in rest.by_ref() {
-        out.push(c);
-        if c == end {
-            return;
+    /// Copies up to and with the character.
+    fn through(&mut self, end: char) {
+        for c in self.rest.by_ref() {
+            self.out.push(c);
+            if c == end {
+                return;
+            }
         }
     }
-}
-
-/// Text up to `\E` means itself.
-fn literal(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) {
-    let mut text = String::new();
-    while let Some(c) = rest.next() {
-        if c == '\\' && rest.next_if_eq(&'E').is_some() {
-            break;
+    /// Text up to `\E` means itself.
+    fn literal(&mut self) {
+        let mut text = String::new();
+        while let Some(c) = self.rest.next() {
+            if c == '\\' && self.rest.next_if_eq(&'E').is_some() {
+                break;
+            }
+            text.push(c);
         }
-        text.push(c);
+        self.out.push_str(&regex::escape(&text));
     }
-    out.push_str(&regex::escape(&text));
-}
-
-/// What is between braces that count; a brace around anything else means itself.
-fn counts(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> Option<(String, [Option<u32>; 2])> {
-    let inner: String = rest.clone().take_while(|c| *c != '}').collect();
-    let closed = rest.clone().nth(inner.chars().count()) == Some('}');
-    let (least, most) = inner.split_once(',').unwrap_or((&inner, &inner));
-    let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
-    if !closed || least.is_empty() || !digits(least) || !digits(most) {
-        return None;
-    }
-    let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
-    let numbers = [number(least), number(most)];
-    Some((inner, numbers))
-}
-
-/// The operator that begins with the character.
-fn operator(c: char, rest: &std::iter::Peekable<std::str::Chars<'_>>) -> String {
-    match counts(rest) {
-        Some((inner, _)) if c == '{' => format!("{{{inner}}}"),
-        _ => c.to_string(),
-    }
-}
-
-fn repetition(rest: &mut std::iter::Peekable<std::str::Chars<'_>>, out: &mut String) -> Result<(), Unknown> {
-    match counts(rest) {
-        None => out.push_str("\\{"),
-        Some((inner, numbers)) if numbers.iter().all(|n| n.is_some_and(|n| n <= limits::REGEX_REPEAT)) => {
-            out.push_str(&format!("{{{inner}}}"));
-            rest.nth(inner.len());
+    /// What is between braces that count; a brace around anything else means itself.
+    fn counts(&self) -> Option<(String, [Option<u32>; 2])> {
+        let inner: String = self.rest.clone().take_while(|c| c.is_ascii_digit() || *c == ',').collect();
+        let closed = self.rest.clone().nth(inner.len()) == Some('}');
+        let (least, most) = inner.split_once(',').unwrap_or((&inner, &inner));
+        if !closed || least.is_empty() || most.contains(',') {
+            return None;
         }
-        Some((inner, _)) => return Err(("invalid repeat count", format!("{{{inner}}}"))),
+        let number = |text: &str| if text.is_empty() { Some(0) } else { text.parse().ok() };
+        let numbers = [number(least), number(most)];
+        Some((inner, numbers))
     }
-    Ok(())
-}
-
-/// What a group begins with that looks ahead or back.
-fn look_around(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> Option<char> {
-    let mut rest = rest.clone();
-    rest.next_if_eq(&'?')?;
-    let first = rest.next()?;
-    let name = first == '<' && !matches!(rest.next(), Some('=' | '!'));
-    (matches!(first, '=' | '!' | '<') && !name).then_some(first)
-}
-
-/// The flags of a group that sets some.
-fn flags(rest: &std::iter::Peekable<std::str::Chars<'_>>) -> Option<String> {
-    let mut rest = rest.clone();
-    rest.next_if_eq(&'?')?;
-    let flags: String = rest.take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
-    (!flags.starts_with('P')).then_some(flags)
+    fn braces(&mut self) -> Result<(), Unknown> {
+        match self.counts() {
+            None => self.out.push_str("\\{"),
+            Some((inner, numbers)) if numbers.iter().all(|n| n.is_some_and(|n| n <= limits::REGEX_REPEAT)) => {
+                self.out.push_str(&format!("{{{inner}}}"));
+                self.rest.nth(inner.len());
+            }
+            Some((inner, _)) => return Err(("invalid repeat count", format!("{{{inner}}}"))),
+        }
+        Ok(())
+    }
+    /// What a group begins with that looks ahead or back.
+    fn looks_around(&self) -> Option<char> {
+        let mut rest = self.rest.clone();
+        rest.next_if_eq(&'?')?;
+        let first = rest.next()?;
+        let name = first == '<' && !matches!(rest.next(), Some('=' | '!'));
+        (matches!(first, '=' | '!' | '<') && !name).then_some(first)
+    }
+    /// The flags of a group that sets some.
+    fn flags(&self) -> Option<String> {
+        let mut rest = self.rest.clone();
+        rest.next_if_eq(&'?')?;
+        let flags: String = rest.take_while(|c| c.is_ascii_alphabetic() || *c == '-').collect();
+        (!flags.starts_with('P')).then_some(flags)
+    }
 }
 
 #[cfg(test)]
