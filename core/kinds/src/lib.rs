@@ -29,6 +29,7 @@ pub use kinds::component_status::COMPONENT_STATUS;
 pub use kinds::config_map::CONFIG_MAP;
 pub use kinds::controller_revision::CONTROLLER_REVISION;
 pub use kinds::cron_job::CRON_JOB;
+pub use kinds::custom_resource_definition::CUSTOM_RESOURCE_DEFINITION;
 pub use kinds::daemon_set::DAEMON_SET;
 pub use kinds::deployment::DEPLOYMENT;
 pub use kinds::endpoint_slice::ENDPOINT_SLICE;

@@ -2,10 +2,10 @@
 
 use crate::KindRef;
 use crate::kinds::{
-    binding, component_status, config_map, controller_revision, cron_job, daemon_set, deployment, endpoint_slice,
-    endpoints, event, job, lease, limit_range, namespace, node, persistent_volume, persistent_volume_claim, pod,
-    pod_template, rbac, replica_set, replication_controller, resource_quota, reviews, secret, service, service_account,
-    stateful_set,
+    binding, component_status, config_map, controller_revision, cron_job, custom_resource_definition, daemon_set,
+    deployment, endpoint_slice, endpoints, event, job, lease, limit_range, namespace, node, persistent_volume,
+    persistent_volume_claim, pod, pod_template, rbac, replica_set, replication_controller, resource_quota, reviews,
+    secret, service, service_account, stateful_set,
 };
 
 /// Every kind that is served.
@@ -32,6 +32,7 @@ pub static ALL: &[KindRef] = &[
     &deployment::DEPLOYMENT,
     &replica_set::REPLICA_SET,
     &stateful_set::STATEFUL_SET,
+    &custom_resource_definition::CUSTOM_RESOURCE_DEFINITION,
     &reviews::SELF_SUBJECT_REVIEW,
     &reviews::TOKEN_REVIEW,
     &reviews::LOCAL_SUBJECT_ACCESS_REVIEW,

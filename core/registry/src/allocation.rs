@@ -34,7 +34,7 @@ pub(crate) static ALLOCATION: Kind = Kind {
 
 /// Every kind that the store may hold: the table's, and the registry's own.
 pub fn stored_kinds() -> impl Iterator<Item = KindRef> {
-    table::ALL.iter().copied().filter(|kind| kind.stored()).chain([&ALLOCATION])
+    table::stored().chain([&ALLOCATION])
 }
 
 /// Whether somebody has it.

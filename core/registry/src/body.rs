@@ -1,12 +1,13 @@
 //! From the body as it was sent to an object of the right type: kind, unknown fields, types, pruning, defaults.
 
-use gantry_kinds::{KindRef, Status, table};
+use gantry_kinds::{FieldError, KindRef, Path, Status, table};
 use gantry_schema::decode::{identity, unrecognized};
-use gantry_schema::{Schema, check, prune};
+use gantry_schema::{Checked, Schema, prune};
 use serde_json::{Map, Value};
 
 use crate::case::{Case, Refusal};
 use crate::request::{Body, FieldValidation};
+use crate::{custom, refuse};
 
 /// What a body must be.
 #[derive(Clone, Copy)]
@@ -40,6 +41,11 @@ impl Expected {
         }
     }
 
+    /// Whether it is an object of that kind, not the body of a subresource.
+    pub(crate) fn is_object_of(&self, kind: KindRef) -> bool {
+        self.schema == kind.schema
+    }
+
     /// Name of the type in the schema tables.
     pub(crate) fn schema(&self) -> &'static str {
         self.schema
@@ -66,14 +72,16 @@ pub(crate) fn decode(case: &Case<'_>, body: &Body, expected: Expected) -> Result
     if value.is_null() {
         value = Value::Object(Map::new());
     }
-    if let Some(why) = foreign(&kind, &api_version, &expected) {
+    if is_custom(case, expected) {
+        claims(&body.value, &kind, &api_version, &expected)?;
+    } else if let Some(why) = foreign(&kind, &api_version, &expected) {
         return Err(expected.unfit(&kind, &api_version, &why));
     }
-    let checked = check(Schema::builtin(), expected.schema, &value);
+    let checked = check(case, expected, &value);
     if let Some(why) = &checked.wrong_type {
         return Err(expected.unfit(&kind, &api_version, why));
     }
-    let warnings = match case.request.options.field_validation {
+    let mut warnings = match case.request.options.field_validation {
         FieldValidation::Ignore => Vec::new(),
         FieldValidation::Warn => checked.warnings(&body.duplicates),
         FieldValidation::Strict => match checked.strict_error(&body.duplicates) {
@@ -82,17 +90,64 @@ pub(crate) fn decode(case: &Case<'_>, body: &Body, expected: Expected) -> Result
         },
     };
     normalize(case, expected, &mut value);
+    warnings.extend(custom::deprecation(case));
     Ok(Decoded { value, warnings })
 }
 
 /// Prunes and defaults: what is left is what will be stored.
 pub(crate) fn normalize(case: &Case<'_>, expected: Expected, value: &mut Value) {
+    if let Some(version) = case.view.custom(case.kind()).filter(|_| is_custom(case, expected)) {
+        version.normalize(value);
+        return;
+    }
     prune(Schema::builtin(), expected.schema, value);
     value["apiVersion"] = expected.api_version().into();
     value["kind"] = expected.kind.into();
     if expected.schema == case.kind().schema {
         case.kind().strategy.default(value);
     }
+}
+
+/// Whether a body is an object of a custom kind.
+pub(crate) fn is_custom(case: &Case<'_>, expected: Expected) -> bool {
+    case.kind().is_custom() && expected.is_object_of(case.kind())
+}
+
+/// Unknown fields and wrong types. Of a custom object only the metadata is checked for types: the rest is the
+/// schema's, whose refusals tell of all values at once.
+pub(crate) fn check(case: &Case<'_>, expected: Expected, value: &Value) -> Checked {
+    let Some(version) = case.view.custom(case.kind()).filter(|_| is_custom(case, expected)) else {
+        return gantry_schema::check(Schema::builtin(), expected.schema, value);
+    };
+    if let Some(wrong) = version.metadata_error(value) {
+        return Checked { unknown: Vec::new(), wrong_type: Some(wrong) };
+    }
+    Checked { unknown: version.normalize(&mut value.clone()), wrong_type: None }
+}
+
+/// A custom object says what it is, and it is what the path says.
+fn claims(value: &Value, kind: &str, api_version: &str, expected: &Expected) -> Result<(), Refusal> {
+    if value.get("kind").and_then(Value::as_str).unwrap_or_default().is_empty() {
+        let (body, what) = (value.to_string(), expected.kind);
+        let short: String = body.chars().take(30).collect();
+        let message = format!(
+            "the object provided is unrecognized (must be of type {what}): Object 'Kind' is missing in '{body}' ({short} ...)"
+        );
+        return Err(Status::bad_request(message).into());
+    }
+    if api_version != expected.api_version() {
+        let message = format!(
+            "the API version in the data ({api_version}) does not match the expected API version ({})",
+            expected.api_version()
+        );
+        return Err(Status::bad_request(message).into());
+    }
+    if kind != expected.kind {
+        let error = FieldError::invalid(&Path::new("kind"), kind, format!("must be {}", expected.kind));
+        let name = value.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        return Err(refuse::invalid(expected.group, kind, name, &error));
+    }
+    Ok(())
 }
 
 /// Why a body of this kind and version is not what is expected.

@@ -7,6 +7,7 @@ use gantry_view::{Object, ObjectKey, View};
 use jiff::Timestamp;
 
 use crate::context::Context;
+use crate::custom;
 use crate::draw::Draw;
 use crate::request::{Request, Target, User};
 
@@ -39,14 +40,18 @@ impl<'a> Case<'a> {
     }
     /// The object that the request names.
     pub(crate) fn stored(&self) -> Option<&'a Arc<Object>> {
-        self.view.get(self.kind(), &self.target().namespace, &self.target().name)
+        self.view.get(self.kind().home(), &self.target().namespace, &self.target().name)
     }
     /// The object that the request names, or 404.
     pub(crate) fn existing(&self) -> Result<&'a Arc<Object>, Refusal> {
         self.stored().ok_or_else(|| Status::not_found(self.kind(), &self.target().name).into())
     }
+    /// A stored object as the request's version sees it.
+    pub(crate) fn value(&self, object: &Object) -> serde_json::Value {
+        custom::present(self.view, self.kind(), object)
+    }
     pub(crate) fn key(&self, name: &str) -> ObjectKey {
-        ObjectKey::new(self.kind(), &self.target().namespace, name)
+        ObjectKey::new(self.kind().home(), &self.target().namespace, name)
     }
     /// The time in whole seconds, as objects carry it.
     pub(crate) fn now(&self) -> String {

@@ -6,8 +6,8 @@ use gantry_view::{Object, ObjectKey};
 use serde_json::{Value, json};
 
 use crate::case::{Case, Refusal};
-use crate::meta;
 use crate::request::{Decision, Write};
+use crate::{custom, meta};
 
 /// The largest object that is stored, in bytes of JSON.
 pub(crate) const LARGEST_OBJECT: usize = 1_572_864;
@@ -44,23 +44,27 @@ impl Draft {
         let code = if before.is_some() { 200 } else { 201 };
         if let Some(before) = before {
             meta::of(&mut object).insert("resourceVersion".to_owned(), before.header.revision.to_string().into());
-            if case.dry_run() || before.value() == object {
+            let mut stored = object.clone();
+            custom::convert_to_stored(case, &mut stored);
+            if case.dry_run() || before.value() == stored {
                 return Ok(Decision::Reply { reply: show(&object), code, warnings: self.warnings });
             }
         } else if case.dry_run() {
             return Ok(Decision::Reply { reply: show(&object), code, warnings: self.warnings });
         }
+        let reply = show(&object);
         meta::of(&mut object).remove("resourceVersion");
+        custom::convert_to_stored(case, &mut object);
         let json = serde_json::to_vec(&object).map_err(Status::internal)?;
         if json.len() > LARGEST_OBJECT {
             let message = format!("Request entity too large: limit is {LARGEST_OBJECT}");
             return Err(Status::new(413, "RequestEntityTooLarge", message).into());
         }
-        let key = ObjectKey::new(case.kind(), meta::text(&object, "namespace"), meta::text(&object, "name"));
+        let key = ObjectKey::new(case.kind().home(), meta::text(&object, "namespace"), meta::text(&object, "name"));
         let expect = before.map_or(0, |before| before.header.revision);
         self.writes.insert(0, Write { key, expect, json: Some(Bytes::from(json)) });
         let Draft { writes, guards, warnings } = self;
-        Ok(Decision::Commit { writes, guards, reply: show(&object), code, warnings })
+        Ok(Decision::Commit { writes, guards, reply, code, warnings })
     }
 
     /// Takes `before` out of the store, and answers with `reply`.

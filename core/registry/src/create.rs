@@ -1,14 +1,14 @@
 //! POST: a new object.
 
 use gantry_kinds::{Status, Update};
-use gantry_schema::{Schema, ssa};
+use gantry_schema::ssa;
 use serde_json::Value;
 
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::request::{Body, Decision};
-use crate::{admission, meta, service};
+use crate::{admission, custom, definition, meta, service};
 
 /// How often a generated name is drawn again when it is taken.
 const NAME_ATTEMPTS: usize = 8;
@@ -35,8 +35,12 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     if kind == &gantry_kinds::SERVICE {
         service::create(case, &mut object, &mut draft)?;
     }
+    if kind == &gantry_kinds::CUSTOM_RESOURCE_DEFINITION {
+        definition::hold(&mut object);
+    }
     let mut errors = gantry_kinds::meta::validate(kind, &object);
     errors.extend(kind.strategy.validate(&object));
+    errors.extend(custom::validate(case, &object, None));
     if !errors.is_empty() {
         return Err(Status::invalid(kind, meta::text(&object, "name"), &errors).into());
     }
@@ -44,7 +48,12 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     if case.view.at(&case.key(name)).is_some() {
         return Err(Status::already_exists(kind, name).into());
     }
+    custom::takes_objects(case, name)?;
+    draft.guards.extend(custom::guard(case));
     draft.warnings.extend(kind.strategy.warnings(&object, None));
+    if kind == &gantry_kinds::CUSTOM_RESOURCE_DEFINITION {
+        definition::settle(case, &mut object, &mut draft);
+    }
     draft.save(case, None, object)
 }
 
@@ -82,5 +91,5 @@ pub(crate) fn track(case: &Case<'_>, old: Option<&Value>, new: &mut Value, updat
     let now = if subresource == "scale" { String::new() } else { now };
     let api_version = kind.api_version();
     let actor = ssa::Actor { manager: case.manager(), subresource, api_version: &api_version, now: &now };
-    ssa::update(Schema::builtin(), kind.schema, old, new, &actor);
+    ssa::update(custom::schema(case), kind.schema, old, new, &actor);
 }

@@ -15,6 +15,8 @@ mod check;
 mod commit;
 mod context;
 mod create;
+mod custom;
+mod definition;
 mod delete;
 mod draw;
 mod meta;
@@ -31,6 +33,7 @@ mod update;
 pub use allocation::stored_kinds;
 pub use check::check_reservations;
 pub use context::{Cidr, Context, MalformedCidr, Settings};
+pub use custom::{present, to_scale as custom_scale};
 pub use request::{
     Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,
 };
@@ -42,7 +45,11 @@ use gantry_view::View;
 
 /// Decides one write: what it changes, what it answers, or why not. The same inputs give the same decision.
 pub fn decide(view: &View, request: &Request, context: &Context<'_>) -> Decision {
-    let case = Case { view, request, context };
+    let settled = match custom::settled(view, request) {
+        Ok(settled) => settled,
+        Err(status) => return Decision::Refuse(status),
+    };
+    let case = Case { view, request: settled.as_ref().unwrap_or(request), context };
     route(&case).unwrap_or_else(Decision::Refuse)
 }
 

@@ -2,7 +2,7 @@
 
 use gantry_kinds::{FieldError, Path, Status, Update};
 use gantry_schema::patch::PatchError;
-use gantry_schema::{Schema, check, patch, ssa};
+use gantry_schema::{patch, ssa};
 use serde_json::Value;
 
 use crate::body::{self, Expected};
@@ -11,8 +11,11 @@ use crate::commit::Draft;
 use crate::create::{admit, track};
 use crate::request::{Body, Decision, FieldValidation, PatchKind};
 use crate::update::replace;
-use crate::{access, meta, refuse};
+use crate::{access, custom, meta, refuse};
 
+/// What custom kinds say of strategic merge patches.
+const NOT_STRATEGIC: &str = "the body of the request was in an unknown format - accepted media types include: \
+    application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml";
 /// Operations that one JSON patch may hold.
 const JSON_PATCH_OPERATIONS: usize = 10_000;
 
@@ -22,7 +25,7 @@ pub(crate) fn decide(case: &Case<'_>, how: PatchKind, body: &Body, update: Updat
         return apply(case, body, update);
     }
     let old = case.existing()?;
-    let live = old.value();
+    let live = case.value(old);
     let mut draft = Draft::default();
     let expected = Expected::object(case.kind());
     let mut new = patched(case, how, body, &live, expected, &mut draft)?;
@@ -41,8 +44,11 @@ pub(crate) fn patched(
     expected: Expected,
     draft: &mut Draft,
 ) -> Result<Value, Refusal> {
-    let schema = Schema::builtin();
+    let schema = custom::schema(case);
     let result = match how {
+        PatchKind::Strategic if case.kind().is_custom() && expected.is_object_of(case.kind()) => {
+            return Err(Status::new(415, "UnsupportedMediaType", NOT_STRATEGIC).into());
+        }
         PatchKind::Json => {
             let count = body.value.as_array().map_or(0, Vec::len);
             if count > JSON_PATCH_OPERATIONS {
@@ -60,10 +66,12 @@ pub(crate) fn patched(
     let mut new = result.map_err(refused)?;
     let shown = || if how == PatchKind::Strategic { patch::go_print(&body.value) } else { new.to_string() };
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default();
-    if let Some(why) = body::foreign(text("kind"), text("apiVersion"), &expected) {
+    if !body::is_custom(case, expected)
+        && let Some(why) = body::foreign(text("kind"), text("apiVersion"), &expected)
+    {
         return Err(invalid(&shown(), &why));
     }
-    let checked = check(schema, expected.schema(), &new);
+    let checked = body::check(case, expected, &new);
     if let Some(why) = &checked.wrong_type {
         return Err(invalid(&shown(), why));
     }
@@ -77,6 +85,7 @@ pub(crate) fn patched(
         }
     }
     body::normalize(case, expected, &mut new);
+    draft.warnings.extend(custom::deprecation(case));
     Ok(new)
 }
 
@@ -109,7 +118,7 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
     let config = &body.value;
     check_identity(config, kind.kind, &kind.api_version())?;
     let old = case.stored();
-    let live = old.map(|old| old.value());
+    let live = old.map(|old| case.value(old));
     let mut new = applied(case, live.as_ref(), config, update)?;
     // What the configuration says of its object's identity is a precondition.
     for key in ["uid", "resourceVersion"] {
@@ -168,7 +177,7 @@ pub(crate) fn applied(
     };
     let actor = ssa::Actor { manager: case.manager(), subresource, api_version: &api_version, now: &now };
     let force = case.request.options.force;
-    let schema = Schema::builtin();
+    let schema = custom::schema(case);
     ssa::apply(schema, kind.schema, live, config, &actor, force).map_err(|error| match error {
         ssa::ApplyError::Conflicts(conflicts) => {
             let mut status = Status::new(409, "Conflict", conflicts.message);

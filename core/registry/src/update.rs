@@ -1,6 +1,6 @@
 //! PUT, and the last steps of every other change: the new object takes the place of the old one.
 
-use gantry_kinds::{NAMESPACE, SERVICE, Status, Update};
+use gantry_kinds::{CUSTOM_RESOURCE_DEFINITION, NAMESPACE, SERVICE, Status, Update};
 use gantry_view::Object;
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::create::{admit, track};
 use crate::request::{Body, Decision};
-use crate::{access, admission, meta, service};
+use crate::{access, admission, custom, definition, meta, service};
 
 pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, Refusal> {
     let mut decoded = body::decode(case, body, Expected::object(case.kind()))?;
@@ -26,7 +26,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
     };
     meta::check_uid(case, &new)?;
     meta::check_revision(case, &new, update)?;
-    track(case, Some(&old.value()), &mut new, update);
+    track(case, Some(&case.value(old)), &mut new, update);
     replace(case, old, new, update, Draft::warning(decoded.warnings))
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn prepare(
     update: Update<'_>,
     draft: &mut Draft,
 ) -> Result<Value, Refusal> {
-    let (kind, before) = (case.kind(), old.value());
+    let (kind, before) = (case.kind(), case.value(old));
     admission::update(case, &mut new, &before, update)?;
     meta::carry_over(&mut new, &before);
     let managed = new["metadata"].get("managedFields").cloned();
@@ -68,10 +68,15 @@ pub(crate) fn prepare(
     }
     let mut errors = gantry_kinds::meta::validate_update(kind, &new, &before);
     errors.extend(kind.strategy.validate_update(&new, &before, update));
+    errors.extend(custom::validate(case, &new, Some(&before)));
     if !errors.is_empty() {
         return Err(Status::invalid(kind, old.name(), &errors).into());
     }
+    draft.guards.extend(custom::guard(case));
     draft.warnings.extend(kind.strategy.warnings(&new, Some(&before)));
+    if kind == &CUSTOM_RESOURCE_DEFINITION {
+        definition::settle(case, &mut new, draft);
+    }
     Ok(new)
 }
 

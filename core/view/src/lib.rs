@@ -4,6 +4,7 @@
 //! Invariants: a `View` changes only by `apply`, in revision order; an `Object` is immutable canonical JSON with a
 //! small parsed header, never a parsed tree; iteration order is by namespace, then name.
 
+mod definitions;
 mod index;
 pub mod intent;
 mod object;

@@ -185,6 +185,12 @@ impl Object {
             }
         }
     }
+    /// The same for any kind, custom ones included, whose fields are read from the whole object each time.
+    pub fn selected(&self, path: &str) -> Option<String> {
+        let kind = self.header.key.kind;
+        let listed = self.field(path).map(str::to_owned);
+        listed.or_else(|| kind.is_custom().then(|| kind.field(&self.value(), path)).flatten())
+    }
     /// The owner that manages this object, if any.
     pub fn controller(&self) -> Option<&Owner> {
         self.header.owners.iter().find(|o| o.controller)

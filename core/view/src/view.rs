@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use gantry_kinds::KindRef;
 
+use crate::definitions::Definitions;
 use crate::index::{Indexes, indexed};
 use crate::object::{Object, ObjectKey};
 
@@ -36,6 +37,7 @@ type Table = BTreeMap<(Arc<str>, Arc<str>), Arc<Object>>;
 pub struct View {
     tables: BTreeMap<KindRef, Table>,
     indexes: Indexes,
+    pub(crate) definitions: Definitions,
     revision: u64,
 }
 
@@ -49,6 +51,7 @@ impl View {
     pub fn load(mut objects: Vec<Arc<Object>>, revision: u64) -> Self {
         objects.sort_by(|a, b| a.cmp_key(b));
         let indexes = Indexes::of(&objects);
+        let definitions = Definitions::of(&objects);
         let mut tables: BTreeMap<KindRef, Vec<_>> = BTreeMap::new();
         for object in objects {
             let key = object.key();
@@ -56,7 +59,7 @@ impl View {
             tables.entry(key.kind).or_default().push((at, object));
         }
         let tables = tables.into_iter().map(|(kind, rows)| (kind, rows.into_iter().collect())).collect();
-        View { tables, indexes, revision }
+        View { tables, indexes, definitions, revision }
     }
 
     /// The revision that this view has reached.
@@ -74,6 +77,7 @@ impl View {
             Some(object) => table.insert(at, object.clone()),
             None => table.remove(&at),
         };
+        self.definitions.note(&key, after.as_deref());
         if let Some(object) = &before {
             self.indexes.remove(object);
         }
@@ -107,6 +111,11 @@ impl View {
             .flat_map(move |table| table.range((from.clone(), Bound::Unbounded)))
             .take_while(move |((ns, _), _)| namespace.is_none_or(|wanted| wanted == &**ns))
             .map(|(_, object)| object)
+    }
+
+    /// The kinds that there have been objects of.
+    pub(crate) fn known(&self) -> impl Iterator<Item = KindRef> {
+        self.tables.keys().copied()
     }
 
     /// How many objects of a kind there are.

@@ -78,7 +78,7 @@ fn parse_all(parts: Vec<Part>, count: usize) -> Result<impl Iterator<Item = Foun
 }
 
 fn find(entry: Entry) -> Result<Found, OpenError> {
-    let Some(key) = keys::decode(&entry.key, find_kind) else {
+    let Some(key) = keys::decode(&entry.key, find_kind(Some(&entry.value))) else {
         return Ok(Found::Other(KeyChange { key: entry.key, value: Some(entry.value) }, entry.revision));
     };
     match Object::parse(key.kind, &entry.value, entry.revision) {
@@ -91,8 +91,23 @@ fn find(entry: Entry) -> Result<Found, OpenError> {
 }
 
 /// Kinds by group and plural: the table's, and those that the registry keeps for itself.
-fn find_kind(group: &str, plural: &str) -> Option<KindRef> {
-    gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural)
+///
+/// Any other group with a domain is a custom kind's, whose definition may be read before, after, or not at all.
+fn find_kind(value: Option<&[u8]>) -> impl Fn(&str, &str, bool) -> Option<KindRef> {
+    move |group, plural, namespaced| {
+        let known = gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural);
+        known.or_else(|| {
+            let named = value.and_then(|value| serde_json::from_slice::<Named>(value).ok()).unwrap_or_default();
+            group.contains('.').then(|| gantry_kinds::custom::home(group, plural, &named.kind, namespaced))
+        })
+    }
+}
+
+/// What a stored object says it is.
+#[derive(Default, serde::Deserialize)]
+struct Named {
+    #[serde(default)]
+    kind: String,
 }
 
 /// Applies commit after commit, until the cluster is gone or the store has ended.
@@ -176,7 +191,7 @@ impl Cluster {
 }
 
 fn parse(change: &KeyChange, revision: u64) -> Option<(ObjectKey, Option<Arc<Object>>)> {
-    let key = keys::decode(&change.key, find_kind)?;
+    let key = keys::decode(&change.key, find_kind(change.value.as_deref()))?;
     let Some(value) = &change.value else { return Some((key, None)) };
     match Object::parse(key.kind, value, revision) {
         Ok(object) => Some((key, Some(Arc::new(object)))),

@@ -15,11 +15,12 @@ pub(crate) fn encode(key: &ObjectKey) -> Bytes {
     Bytes::from(format!("/registry/{group}/{}/{}/{}", key.kind.plural, key.namespace, key.name))
 }
 
-/// The object that a store's key names; `None` for a kind that nobody knows.
-pub(crate) fn decode(key: &[u8], find: impl Fn(&str, &str) -> Option<KindRef>) -> Option<ObjectKey> {
+/// The object that a store's key names; `None` for a kind that nobody knows. Kinds are found by group, plural, and
+/// whether the object is in a namespace.
+pub(crate) fn decode(key: &[u8], find: impl Fn(&str, &str, bool) -> Option<KindRef>) -> Option<ObjectKey> {
     let text = std::str::from_utf8(key.strip_prefix(PREFIX)?).ok()?;
     let mut parts = text.splitn(4, '/');
     let (group, plural, namespace, name) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let kind = find(if group == "core" { "" } else { group }, plural)?;
+    let kind = find(if group == "core" { "" } else { group }, plural, !namespace.is_empty())?;
     Some(ObjectKey::new(kind, namespace, name))
 }

@@ -6,9 +6,38 @@ use jiff::Timestamp;
 
 /// The formats that are checked; any other is passed over.
 pub const KNOWN: &[&str] = &[
-    "bsonobjectid", "byte", "cidr", "creditcard", "date", "date-time", "datetime", "duration", "email", "hexcolor",
-    "hostname", "int32", "int64", "double", "float", "ip", "ipv4", "ipv6", "isbn", "isbn10", "isbn13", "k8s-long-name",
-    "k8s-short-name", "mac", "password", "rgbcolor", "ssn", "uri", "uuid", "uuid3", "uuid4", "uuid5",
+    "bsonobjectid",
+    "byte",
+    "cidr",
+    "creditcard",
+    "date",
+    "date-time",
+    "datetime",
+    "duration",
+    "email",
+    "hexcolor",
+    "hostname",
+    "int32",
+    "int64",
+    "double",
+    "float",
+    "ip",
+    "ipv4",
+    "ipv6",
+    "isbn",
+    "isbn10",
+    "isbn13",
+    "k8s-long-name",
+    "k8s-short-name",
+    "mac",
+    "password",
+    "rgbcolor",
+    "ssn",
+    "uri",
+    "uuid",
+    "uuid3",
+    "uuid4",
+    "uuid5",
 ];
 
 /// Whether text has the format.
@@ -29,11 +58,13 @@ pub(super) fn fits(format: &str, text: &str) -> bool {
         "uuid5" => uuid(text, Some('5')),
         "email" => email(text),
         "hostname" => hostname(text),
-        "uri" => text.split_once(':').is_some_and(|(scheme, rest)| {
-            !rest.is_empty()
-                && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-                && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
-        }) || text.starts_with('/'),
+        "uri" => {
+            text.split_once(':').is_some_and(|(scheme, rest)| {
+                !rest.is_empty()
+                    && scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+                    && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+            }) || text.starts_with('/')
+        }
         "hexcolor" => {
             let digits = text.strip_prefix('#').unwrap_or(text);
             matches!(digits.len(), 3 | 6) && digits.bytes().all(|b| b.is_ascii_hexdigit())
@@ -55,7 +86,8 @@ fn duration(text: &str) -> bool {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
         let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| at + digits);
-        let units = ["ns", "us", "µs", "ms", "s", "m", "h", "d", "w", "hr", "min", "sec", "day", "days", "week", "weeks"];
+        let units =
+            ["ns", "us", "µs", "ms", "s", "m", "h", "d", "w", "hr", "min", "sec", "day", "days", "week", "weeks"];
         if digits == 0 || !units.contains(&&rest[digits..unit]) {
             return false;
         }
@@ -112,9 +144,19 @@ mod tests {
     #[test]
     fn formats_tell_good_from_bad() {
         let good = [
-            ("date-time", "2020-01-02T03:04:05Z"), ("date", "2020-01-02"), ("duration", "1h30m"), ("ipv4", "1.2.3.4"),
-            ("ipv6", "::1"), ("cidr", "10.0.0.0/8"), ("mac", "00:11:22:33:44:55"), ("email", "a@b.c"), ("byte", "YWJj"),
-            ("uuid", "7a8e8400-e29b-41d4-a716-446655440000"), ("hostname", "a.b-c"), ("uri", "http://a"), ("nosuch", "x"),
+            ("date-time", "2020-01-02T03:04:05Z"),
+            ("date", "2020-01-02"),
+            ("duration", "1h30m"),
+            ("ipv4", "1.2.3.4"),
+            ("ipv6", "::1"),
+            ("cidr", "10.0.0.0/8"),
+            ("mac", "00:11:22:33:44:55"),
+            ("email", "a@b.c"),
+            ("byte", "YWJj"),
+            ("uuid", "7a8e8400-e29b-41d4-a716-446655440000"),
+            ("hostname", "a.b-c"),
+            ("uri", "http://a"),
+            ("nosuch", "x"),
         ];
         for (format, text) in good {
             assert!(fits(format, text), "{format} {text}");

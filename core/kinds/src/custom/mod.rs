@@ -17,4 +17,5 @@ pub use formats::KNOWN as KNOWN_FORMATS;
 pub use path::{JsonPath, simple};
 pub use row::home;
 pub use rules::Rules;
+pub(crate) use rules::environment as rule_environment;
 pub use validate::{check_value, validate};

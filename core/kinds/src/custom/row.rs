@@ -246,4 +246,3 @@ fn cell(kind: &str, value: &Value, now: Timestamp) -> Value {
         _ => Value::Null,
     }
 }
-

@@ -62,7 +62,8 @@ impl Rules {
         for rule in &self.own {
             rule.check(value, old, path, budget, errors);
             if budget.is_exhausted() {
-                let why = "validation failed due to running out of cost budget, no further validation rules will be run";
+                let why =
+                    "validation failed due to running out of cost budget, no further validation rules will be run";
                 errors.push(FieldError::invalid(path, json_type(value), why));
                 return;
             }
@@ -163,11 +164,8 @@ fn compile(schema: &Value, root: bool) -> Option<Rules> {
     });
     let below = |key: &str| schema.get(key).filter(|of| of.is_object()).and_then(|of| compile(of, false)).map(Box::new);
     let properties = schema.get("properties").and_then(Value::as_object);
-    let fields: BTreeMap<String, Rules> = properties
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, of)| Some((name.clone(), compile(of, false)?)))
-        .collect();
+    let fields: BTreeMap<String, Rules> =
+        properties.into_iter().flatten().filter_map(|(name, of)| Some((name.clone(), compile(of, false)?))).collect();
     let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array);
     let rules = Rules {
         own: own.unwrap_or_default(),
@@ -234,7 +232,8 @@ mod tests {
         check(json!({"spec": {"min": 1, "max": 2, "imm": "a"}}), None, &[]);
         check(json!({"spec": {"min": 3, "max": 2}}), None, &["spec: Invalid value: failed rule: self.min <= self.max"]);
         check(json!({"spec": {"min": 7, "max": 9}}), None, &["spec.min: Forbidden: no seven"]);
-        let missing = "spec: Invalid value: \"object\": no such key: max evaluating rule: failed rule: self.min <= self.max";
+        let missing =
+            "spec: Invalid value: \"object\": no such key: max evaluating rule: failed rule: self.min <= self.max";
         check(json!({"spec": {"min": 3}}), None, &[&missing.replace("failed rule: ", "")]);
         let old = json!({"spec": {"min": 3, "max": 2, "imm": "a"}});
         check(old.clone(), Some(old.clone()), &[]);

@@ -148,16 +148,22 @@ fn text_limits(limits: &Limits, text: &str, path: &Path, errors: &mut ErrorList)
 fn number_limits(limits: &Limits, number: &serde_json::Number, path: &Path, errors: &mut ErrorList) {
     let given = number.as_f64().unwrap_or_default();
     let mut wrong = |what: String| {
-        errors.push(FieldError::invalid(path, Value::Number(number.clone()), format!("{path} in body should be {what}")));
+        errors.push(FieldError::invalid(
+            path,
+            Value::Number(number.clone()),
+            format!("{path} in body should be {what}"),
+        ));
     };
     if let Some(of) = limits.multiple_of.filter(|of| (given / of).fract() != 0.0) {
         wrong(format!("a multiple of {of}"));
     }
-    if let Some((max, exclusive)) = limits.maximum.filter(|(max, exclusive)| given > *max || (*exclusive && given == *max))
+    if let Some((max, exclusive)) =
+        limits.maximum.filter(|(max, exclusive)| given > *max || (*exclusive && given == *max))
     {
         wrong(format!("less than {}{max}", if exclusive { "" } else { "or equal to " }));
     }
-    if let Some((min, exclusive)) = limits.minimum.filter(|(min, exclusive)| given < *min || (*exclusive && given == *min))
+    if let Some((min, exclusive)) =
+        limits.minimum.filter(|(min, exclusive)| given < *min || (*exclusive && given == *min))
     {
         wrong(format!("greater than {}{min}", if exclusive { "" } else { "or equal to " }));
     }
@@ -202,7 +208,8 @@ fn combined(node: &Node, value: &Value, path: &Path, errors: &mut ErrorList) {
     if !limits.one_of.is_empty() {
         let all: Vec<ErrorList> = limits.one_of.iter().map(wrong_with).collect();
         let valid = all.iter().filter(|wrong| wrong.is_empty()).count();
-        let found = if valid == 0 { "Found none valid".to_owned() } else { format!("Found {valid} valid alternatives") };
+        let found =
+            if valid == 0 { "Found none valid".to_owned() } else { format!("Found {valid} valid alternatives") };
         if valid != 1 {
             errors.push(said(format!("{quoted} must validate one and only one schema (oneOf). {found}")));
             errors.extend(all.into_iter().filter(|_| valid == 0).min_by_key(Vec::len).unwrap_or_default());
@@ -294,18 +301,42 @@ mod tests {
 
     #[test]
     fn values_are_refused_in_upstreams_words() {
-        check(json!({"type": "string"}), json!(1), &["a: Invalid value: \"integer\": a in body must be of type string: \"integer\""]);
+        check(
+            json!({"type": "string"}),
+            json!(1),
+            &["a: Invalid value: \"integer\": a in body must be of type string: \"integer\""],
+        );
         check(json!({"type": "string", "maxLength": 1}), json!("ab"), &["a: Too long: may not be more than 1 bytes"]);
-        check(json!({"type": "string", "pattern": "^a+$"}), json!("b"), &["a: Invalid value: \"b\": a in body should match '^a+$'"]);
-        check(json!({"type": "string", "enum": ["x", "y"]}), json!("z"), &["a: Unsupported value: \"z\": supported values: \"x\", \"y\""]);
-        check(json!({"type": "integer", "minimum": 2}), json!(1), &["a: Invalid value: 1: a in body should be greater than or equal to 2"]);
+        check(
+            json!({"type": "string", "pattern": "^a+$"}),
+            json!("b"),
+            &["a: Invalid value: \"b\": a in body should match '^a+$'"],
+        );
+        check(
+            json!({"type": "string", "enum": ["x", "y"]}),
+            json!("z"),
+            &["a: Unsupported value: \"z\": supported values: \"x\", \"y\""],
+        );
+        check(
+            json!({"type": "integer", "minimum": 2}),
+            json!(1),
+            &["a: Invalid value: 1: a in body should be greater than or equal to 2"],
+        );
         check(
             json!({"type": "integer", "maximum": 2, "exclusiveMaximum": true}),
             json!(2),
             &["a: Invalid value: 2: a in body should be less than 2"],
         );
-        check(json!({"type": "number", "multipleOf": 2}), json!(3), &["a: Invalid value: 3: a in body should be a multiple of 2"]);
-        check(json!({"type": "array", "items": {}, "maxItems": 1}), json!([1, 2]), &["a: Too many: 2: must have at most 1 items"]);
+        check(
+            json!({"type": "number", "multipleOf": 2}),
+            json!(3),
+            &["a: Invalid value: 3: a in body should be a multiple of 2"],
+        );
+        check(
+            json!({"type": "array", "items": {}, "maxItems": 1}),
+            json!([1, 2]),
+            &["a: Too many: 2: must have at most 1 items"],
+        );
         check(
             json!({"x-kubernetes-int-or-string": true}),
             json!(true),
@@ -322,10 +353,13 @@ mod tests {
         check(
             json!({"type": "integer", "oneOf": [{"minimum": 1}, {"minimum": 2}]}),
             json!(3),
-            &["<nil>: Invalid value: \"\": \"a\" must validate one and only one schema (oneOf). Found 2 valid alternatives"],
+            &[
+                "<nil>: Invalid value: \"\": \"a\" must validate one and only one schema (oneOf). Found 2 valid alternatives",
+            ],
         );
         check(json!({"type": "object", "required": ["k"]}), json!({}), &["a.k: Required value"]);
-        let list = json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {}});
+        let list =
+            json!({"type": "array", "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["k"], "items": {}});
         check(list, json!([{"k": "a"}, {"k": "a", "v": 1}]), &["a[1]: Duplicate value: {\"k\":\"a\"}"]);
         check(json!({"type": "string", "nullable": true}), json!(null), &[]);
     }

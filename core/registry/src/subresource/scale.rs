@@ -9,7 +9,7 @@ use crate::commit::Draft;
 use crate::create::track;
 use crate::request::{Body, Decision, PatchKind};
 use crate::update::prepare;
-use crate::{meta, patch as patching, refuse};
+use crate::{custom, meta, patch as patching, refuse};
 
 /// The Scale of an object; `None` where the object has no spec.
 pub fn to_scale(object: &Value) -> Option<Value> {
@@ -37,6 +37,14 @@ pub fn to_scale(object: &Value) -> Option<Value> {
     }))
 }
 
+/// The Scale of an object of the request's kind.
+fn shown(case: &Case<'_>, object: &Value) -> Option<Value> {
+    match case.view.custom(case.kind()) {
+        Some(version) => custom::to_scale(version, object),
+        None => to_scale(object),
+    }
+}
+
 pub(crate) fn update(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
     let decoded = body::decode(case, body, Expected::subresource(case.kind(), "scale"))?;
     rescale(case, decoded.value, Draft::warning(decoded.warnings))
@@ -46,7 +54,7 @@ pub(crate) fn patch(case: &Case<'_>, how: PatchKind, body: &Body) -> Result<Deci
     if how == PatchKind::Apply {
         return apply(case, body);
     }
-    let live = to_scale(&case.existing()?.value()).ok_or_else(Status::no_such_path)?;
+    let live = shown(case, &case.value(case.existing()?)).ok_or_else(Status::no_such_path)?;
     let mut draft = Draft::default();
     let expected = Expected::subresource(case.kind(), "scale");
     let scale = patching::patched(case, how, body, &live, expected, &mut draft)?;
@@ -59,20 +67,23 @@ fn apply(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
     patching::check_options(case, PatchKind::Apply)?;
     patching::check_identity(scale, "Scale", "autoscaling/v1")?;
     let old = case.existing()?;
-    let before = old.value();
+    let before = case.value(old);
     let mut config = json!({
         "apiVersion": case.kind().api_version(), "kind": case.kind().kind, "metadata": {"name": case.target().name},
     });
     if let Some(replicas) = scale.pointer("/spec/replicas") {
-        config["spec"] = json!({"replicas": replicas});
+        match case.view.custom(case.kind()) {
+            Some(version) => custom::set_replicas(version, &mut config, replicas.as_i64().unwrap_or_default()),
+            None => config["spec"] = json!({"replicas": replicas}),
+        }
     }
     let mut new = patching::applied(case, Some(&before), &config, Update::Sub("scale"))?;
     body::normalize(case, Expected::object(case.kind()), &mut new);
-    let replicas = new.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default();
+    let replicas = shown(case, &new).and_then(|scale| scale["spec"]["replicas"].as_i64()).unwrap_or_default();
     check_replicas(case, replicas)?;
     let mut draft = Draft::default();
     let new = prepare(case, old, new, Update::Main, &mut draft)?;
-    draft.save_as(case, Some(old), new, |object| to_scale(object).unwrap_or_default())
+    draft.save_as(case, Some(old), new, |object| shown(case, object).unwrap_or_default())
 }
 
 fn check_replicas(case: &Case<'_>, replicas: i64) -> Result<(), Refusal> {
@@ -91,10 +102,13 @@ fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decisi
     check_replicas(case, replicas)?;
     meta::check_uid(case, &scale)?;
     meta::check_revision(case, &scale, Update::Sub("scale"))?;
-    let before = old.value();
+    let before = case.value(old);
     let mut new = before.clone();
-    meta::map(&mut new, "spec").insert("replicas".to_owned(), replicas.into());
+    match case.view.custom(case.kind()) {
+        Some(version) => custom::set_replicas(version, &mut new, replicas),
+        None => drop(meta::map(&mut new, "spec").insert("replicas".to_owned(), replicas.into())),
+    }
     track(case, Some(&before), &mut new, Update::Sub("scale"));
     let new = prepare(case, old, new, Update::Main, &mut draft)?;
-    draft.save_as(case, Some(old), new, |object| to_scale(object).unwrap_or_default())
+    draft.save_as(case, Some(old), new, |object| shown(case, object).unwrap_or_default())
 }
