@@ -142,7 +142,7 @@ impl<'a> Evaluation<'a, '_> {
     /// A branch of a condition, or an index: the start of a path costs nothing there.
     fn branch(&mut self, node: &'a Node) -> Outcome<'a> {
         let value = self.run(node);
-        if node.is_path() {
+        if node.is_path() && value.is_ok() {
             self.cost = self.cost.saturating_sub(STEP);
         }
         value
@@ -172,11 +172,11 @@ impl<'a> Evaluation<'a, '_> {
     fn call(&mut self, call: &'a Call) -> Outcome<'a> {
         let mut args = Vec::with_capacity(call.args.len());
         let mut wrong = None;
-        for arg in &call.args {
+        for (n, arg) in call.args.iter().enumerate() {
             match self.run(arg) {
                 Ok(value) => args.push(value),
                 Err(EvalError::CostLimit) => return Err(EvalError::CostLimit),
-                Err(error) if call.args.len() > 2 => return Err(error),
+                Err(error) if call.args.len() > 2 && n + 1 < call.args.len() => return Err(error),
                 Err(error) => drop(wrong.get_or_insert(error)),
             }
         }
@@ -192,10 +192,18 @@ impl<'a> Evaluation<'a, '_> {
         self.spend(actual::call(call, &args, &result))?;
         result
     }
+    /// A part of something that is made; it costs also when a part fails.
+    fn part(&mut self, node: &'a Node, whole: u64) -> Outcome<'a> {
+        let value = self.run(node);
+        if value.is_err() {
+            self.spend(whole)?;
+        }
+        value
+    }
     fn list(&mut self, elements: &'a [(Node, bool)]) -> Outcome<'a> {
         let mut values = Vec::with_capacity(elements.len());
         for (element, optional) in elements {
-            let value = self.run(element)?;
+            let value = self.part(element, LIST)?;
             match value {
                 Value::Optional(of) if *optional => values.extend(of.map(unshare)),
                 value => values.push(value),
@@ -207,8 +215,8 @@ impl<'a> Evaluation<'a, '_> {
     fn map(&mut self, entries: &'a [(Node, Node, bool)]) -> Outcome<'a> {
         let mut map = BTreeMap::new();
         for (key, value, optional) in entries {
-            let key = self.run(key)?;
-            let mut value = self.run(value)?;
+            let key = self.part(key, MAP)?;
+            let mut value = self.part(value, MAP)?;
             if let (Value::Optional(of), true) = (&value, *optional) {
                 match of.clone() {
                     Some(of) => value = unshare(of),
@@ -305,6 +313,7 @@ impl<'a> Evaluation<'a, '_> {
     fn step(&mut self, step: &'a Step, grown: &mut Grown<'a>) -> Result<Option<Value<'a>>, EvalError> {
         let (filter, added) = match step {
             Step::Any(node) => return self.run(node).map(Some),
+            Step::Append(filter, Node::Constant(_)) => (filter, 2 * STEP),
             Step::Append(filter, _) => (filter, LIST + 2 * STEP),
             Step::Insert(filter, ..) => (filter, 2 * STEP),
         };

@@ -62,7 +62,7 @@ fn global(function: &str, overload: &str, args: &[Argument<'_>]) -> Option<Estim
         }
         ("matches", 2) => (matching(size(one), size(&args[1])), None),
         ("@in", 2) if overload == "in_list" => (size(&args[1]), None),
-        ("sets.contains" | "sets.intersects", 2) => (size(one).times(size(&args[1])).plus(ONE), None),
+        ("sets.contains" | "sets.intersects", 2) => (size(one).times(size(&args[1])).scaled(1.0).plus(ONE), None),
         ("sets.equivalent", 2) => (size(one).times(size(&args[1])).scaled(2.0).plus(ONE), None),
         ("lists.range", 1) => allocating(Range::exact(written(one).unwrap_or(u64::MAX)), 1.0),
         ("_==_" | "_!=_", 2) => (equality(function, one, &args[1]), None),
