@@ -9,6 +9,7 @@ mod attributes;
 mod authorize;
 pub mod defaults;
 pub mod escalation;
+pub mod fairness;
 mod node;
 mod rbac;
 mod rule;

@@ -13,9 +13,9 @@ use crate::Version;
 use crate::authn::Keys;
 use crate::discovery::Discovery;
 use crate::extension::Extension;
+use crate::fairness::Fairness;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
-use crate::overload::Overload;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::tunnel::Tunnels;
@@ -27,7 +27,7 @@ pub(crate) struct App {
     pub keys: Keys,
     pub tunnels: Arc<Tunnels>,
     pub metrics: Arc<Metrics>,
-    pub overload: Overload,
+    pub fairness: Fairness,
     pub frames: Arc<SharedFrames>,
     pub discovery: Discovery,
     pub openapi: OpenApi,

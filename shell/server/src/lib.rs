@@ -6,15 +6,16 @@
 
 mod app;
 mod authn;
+mod deadline;
 mod discovery;
 mod extension;
 mod failpoints;
+mod fairness;
 mod health;
 pub mod limits;
 mod metrics;
 mod negotiate;
 mod openapi;
-mod overload;
 mod paths;
 mod patience;
 mod pods;

@@ -40,14 +40,16 @@ pub const GZIP_FROM: usize = 128 << 10;
 pub const FRESHNESS: Duration = Duration::from_secs(3);
 /// How long `/readyz` waits until the store confirms that the view is the newest.
 pub const READINESS: Duration = Duration::from_secs(2);
-/// Requests of one level that are worked on at a time.
-pub const SEATS: usize = 400;
-/// Requests of one level that wait for a seat at the most; the next ones are told to come back.
-pub const LINE: usize = 2000;
+/// Bytes of an audit id that a client may choose.
+pub const AUDIT_ID_BYTES: usize = 1024;
+/// Seats of all priority levels together: requests that are worked on at a time.
+pub const SEATS: usize = 600;
+/// Objects that are listed from one seat.
+pub const OBJECTS_PER_SEAT: usize = 100;
+/// Seats that one request takes at the most.
+pub const SEATS_OF_ONE: usize = 10;
 /// How long a request waits for a seat.
-pub const LINE_WAIT: Duration = Duration::from_secs(10);
-/// Requests of a line that are served in a second, at a guess that is rather too low.
-pub const SERVED_A_SECOND: usize = 200;
+pub const LINE_WAIT: Duration = Duration::from_secs(15);
 /// Seconds after which whoever was told to come back does so, at the most.
 pub const RETRY_AFTER: u64 = 30;
 /// Objects of a deletecollection that are deleted at a time.

@@ -55,6 +55,7 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
             let added = app.extension.get().map(|extension| extension.metrics()).unwrap_or_default();
             Some(respond::text(200, app.metrics.text(app) + &added))
         }
+        ["debug", "api_priority_and_fairness", dump] => app.fairness.dump(dump).map(|text| respond::text(200, text)),
         [".well-known", "openid-configuration"] => Some(issuer(app)),
         ["openid", "v1", "jwks"] => {
             let keys = serde_json::to_value(app.keys.public()).map_err(respond::internal)?;

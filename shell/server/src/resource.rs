@@ -14,7 +14,7 @@ use crate::{Refusal, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
-    let endpoint = call.asked.resolve()?;
+    let endpoint = call.asked.resolve(&app.cluster.view())?;
     let subresource = endpoint.subresource.map_or("", |s| s.name);
     if ["log", "exec", "attach", "portforward", "proxy", "token"].contains(&subresource) {
         // These look at the view by themselves, for objects that another server may just have acknowledged.

@@ -1,7 +1,8 @@
 //! What a path asks for: the words of it first (authorization goes by them, whether anything is served there or
 //! not), then the row of the kind table.
 
-use gantry_kinds::{KindRef, Status, Subresource, table};
+use gantry_kinds::{KindRef, Status, Subresource};
+use gantry_view::View;
 use http::Method;
 
 use crate::Refusal;
@@ -94,9 +95,9 @@ impl Asked {
     }
 
     /// The row that serves these words, or 404 and 405 as upstream has them.
-    pub(crate) fn resolve(&self) -> Result<Endpoint, Refusal> {
+    pub(crate) fn resolve(&self, view: &View) -> Result<Endpoint, Refusal> {
         let missing = || Box::new(Status::no_such_path());
-        let kind = table::by_resource(&self.group, &self.version, &self.resource).ok_or_else(missing)?;
+        let kind = view.by_resource(&self.group, &self.version, &self.resource).ok_or_else(missing)?;
         let in_namespace = !self.namespace.is_empty() && self.resource != "namespaces";
         let whole_cluster = kind.namespaced && !in_namespace;
         if self.rest || (in_namespace && !kind.namespaced) || (whole_cluster && !self.name.is_empty()) {
@@ -186,7 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_not_served_is_404_or_405() {
-        let code = |method: Method, target| ask(method, target).resolve().map_or_else(|s| s.code, |_| 200);
+        let code = |method: Method, target| ask(method, target).resolve(&View::new()).map_or_else(|s| s.code, |_| 200);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/pods/p"), 200);
         assert_eq!(code(Method::GET, "/api/v1/pods/p"), 404);
         assert_eq!(code(Method::GET, "/api/v1/namespaces/a/nodes"), 404);

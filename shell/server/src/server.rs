@@ -21,10 +21,10 @@ use crate::app::App;
 use crate::authn::{KeyError, Keys, Peer, Verifier};
 use crate::discovery::Discovery;
 use crate::extension::Extension;
+use crate::fairness::Fairness;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
-use crate::overload::Overload;
 use crate::patience::{Patient, Watches};
 use crate::service::serve;
 use crate::tls::{Tls, TlsError, configure};
@@ -100,7 +100,7 @@ impl Server {
             keys,
             tunnels: Arc::default(),
             metrics: Arc::new(Metrics::new()),
-            overload: Overload::new(),
+            fairness: Fairness::new(),
             frames: Arc::new(SharedFrames::default()),
             discovery: Discovery::default(),
             openapi: OpenApi::new(&config.version),
@@ -215,7 +215,10 @@ async fn connection(
     let stream = Patient::new(stream, watches.clone());
     let tls = match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
-        Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+        Ok(Err(error)) => {
+            app.metrics.handshake_failed();
+            return tracing::debug!(%error, "a TLS handshake failed");
+        }
         Err(_) => return tracing::debug!("a TLS handshake took too long"),
     };
     let peer = Arc::new(Peer::read(tls.get_ref().1.peer_certificates(), verifier));

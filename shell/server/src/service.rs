@@ -4,7 +4,7 @@
 //! audit id; a panic is one request's 500.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -12,15 +12,17 @@ use gantry_kinds::Status;
 use gantry_policy::Attributes;
 use gantry_registry::User;
 use gantry_view::View;
-use http::Request;
+use http::{HeaderName, HeaderValue, Request};
 use hyper::body::Incoming;
 use jiff::Timestamp;
+use serde_json::json;
 
 use crate::app::{App, Call};
 use crate::authn::{self, Peer};
+use crate::deadline;
 use crate::failpoints::failpoint;
-use crate::limits::REQUEST;
-use crate::overload::Level;
+use crate::fairness::{self, Marks};
+use crate::limits::AUDIT_ID_BYTES;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::route::Asked;
@@ -37,29 +39,59 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
     let for_refusals = negotiate::for_refusals(request.headers(), &query);
     let audit_id = audit_id(&app, &request);
     let ticket = app.metrics.begin(&asked, &query);
-    let work = AssertUnwindSafe(handle(&app, &peer, asked, query, request)).catch_unwind();
-    let outcome = match tokio::time::timeout(REQUEST, work).await {
+    let marks = OnceLock::new();
+    let deadline = deadline::of(&asked, &query);
+    let work = async {
+        let deadline: Option<_> = deadline?;
+        let work = AssertUnwindSafe(handle(&app, &peer, asked, query, request, &marks)).catch_unwind();
+        match deadline {
+            None => Ok(work.await),
+            Some(limit) => Ok(tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Ok(Ok(too_late())))),
+        }
+    };
+    let outcome = match work.await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => {
             tracing::error!(%audit_id, "a request panicked");
             let text = "This request caused the server to panic. Look in the logs for details.";
             Err(Box::new(Status::new(500, "InternalError", text)))
         }
-        Err(_elapsed) => {
-            let text = "Timeout: request did not complete within the allotted timeout";
-            Err(Box::new(Status::new(504, "Timeout", text)))
-        }
+        Err(refusal) => Err(refusal),
     };
     let mut answer = outcome.unwrap_or_else(|status| respond::refusal(&status, &for_refusals));
     failpoint!("server::before_answer");
     respond::finish(&mut answer, &audit_id);
-    ticket.answered(answer.status().as_u16(), started.elapsed());
+    mark(&mut answer, marks.get());
+    let size = hyper::body::Body::size_hint(answer.body()).exact();
+    ticket.answered(answer.status().as_u16(), started.elapsed(), size);
     answer
+}
+
+/// wire: 504 in the form of the handler that watches the time, which knows nothing of formats.
+fn too_late() -> Answer {
+    let text = "Timeout: request did not complete within the allotted timeout";
+    let body =
+        json!({"metadata": {}, "status": "Failure", "message": text, "reason": "Timeout", "details": {}, "code": 504});
+    respond::bytes(504, "text/plain; charset=utf-8", format!("{body}\n"))
+}
+
+/// Says which schema and level a request was taken for.
+fn mark(answer: &mut Answer, marks: Option<&Marks>) {
+    let Some(marks) = marks else { return };
+    let names = [
+        ("x-kubernetes-pf-flowschema-uid", &marks.schema_uid),
+        ("x-kubernetes-pf-prioritylevel-uid", &marks.level_uid),
+    ];
+    for (name, uid) in names.into_iter().filter(|(_, uid)| !uid.is_empty()) {
+        if let Ok(uid) = HeaderValue::from_str(uid) {
+            answer.headers_mut().insert(HeaderName::from_static(name), uid);
+        }
+    }
 }
 
 fn audit_id(app: &App, request: &Request<Incoming>) -> String {
     let given = request.headers().get("audit-id").and_then(|v| v.to_str().ok());
-    given.filter(|id| !id.is_empty() && id.len() <= 64).map_or_else(|| app.fresh_id(), str::to_owned)
+    given.filter(|id| !id.is_empty() && id.len() <= AUDIT_ID_BYTES).map_or_else(|| app.fresh_id(), str::to_owned)
 }
 
 async fn handle(
@@ -68,12 +100,10 @@ async fn handle(
     asked: Asked,
     query: Query,
     request: Request<Incoming>,
+    marks: &OnceLock<Marks>,
 ) -> Result<Answer, Refusal> {
     let headers = request.headers();
     let now = Timestamp::now().as_second();
-    let level = Level::of(peer.user(now).as_ref(), &asked);
-    // Held until the answer begins: a watch and a long list need no seat for as long as they are read.
-    let _seat = app.overload.enter(level, app.cluster.next_seed()).await?;
     let proof = authn::prove(&app.keys, peer, headers, &asked.path, now)?;
     let user = {
         let view = app.cluster.view();
@@ -83,6 +113,15 @@ async fn handle(
     if let Some(node) = tunnel::node_of(&asked.path) {
         return tunnel::accept(app, &user, node, request);
     }
+    // Held until the answer begins: a watch and a long list need no seat for as long as they are read.
+    let _seat = {
+        let attributes = attributes(&user, &asked, &query);
+        let width = fairness::width(&app.cluster, &attributes, &asked.version, &query);
+        let (found, ticket) = app.fairness.classify(&app.cluster, &attributes, width);
+        let _ = marks.set(found);
+        let line = app.fairness.enter(ticket, app.cluster.next_seed());
+        line.await?
+    };
     authorize(&app.cluster.view(), &user, &asked, &query)?;
     let call = Call { user, asked, query, headers: headers.clone() };
     if extension::is_meant(&call.asked.path) {
@@ -95,14 +134,23 @@ async fn handle(
 }
 
 fn authorize(view: &View, user: &User, asked: &Asked, query: &Query) -> Result<(), Refusal> {
-    let allow = |attributes: &Attributes<'_>| gantry_policy::allow(view, attributes);
+    let attributes = attributes(user, asked, query);
+    gantry_policy::allow(view, &attributes)?;
+    if asked.verb == "get" && CONNECTING.contains(&asked.subresource.as_str()) {
+        gantry_policy::allow(view, &Attributes { verb: "create", ..attributes })?;
+    }
+    Ok(())
+}
+
+/// What a request is to authorization and to fairness.
+fn attributes<'a>(user: &'a User, asked: &'a Asked, query: &'a Query) -> Attributes<'a> {
     if !asked.resource_request {
-        return allow(&Attributes::path(user, asked.verb, &asked.path));
+        return Attributes::path(user, asked.verb, &asked.path);
     }
     let field_selector = query.text("fieldSelector").unwrap_or_default();
     let selected = field_selector.strip_prefix("metadata.name=").filter(|name| !name.contains(','));
     let name = if asked.name.is_empty() { selected.unwrap_or_default() } else { &asked.name };
-    let attributes = Attributes {
+    Attributes {
         verb: asked.verb,
         group: &asked.group,
         resource: &asked.resource,
@@ -111,10 +159,5 @@ fn authorize(view: &View, user: &User, asked: &Asked, query: &Query) -> Result<(
         name,
         field_selector,
         ..Attributes::path(user, asked.verb, "")
-    };
-    allow(&attributes)?;
-    if asked.verb == "get" && CONNECTING.contains(&asked.subresource.as_str()) {
-        allow(&Attributes { verb: "create", ..attributes })?;
     }
-    Ok(())
 }

@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use gantry_kinds::Status;
+use gantry_registry::custom_scale;
 use gantry_registry::scale::to_scale;
 use gantry_view::Object;
 use jiff::Timestamp;
 use std::sync::Arc;
 
 use super::options::parse_revision;
+use super::present;
 use super::reach;
 use super::shape::Renderer;
 use crate::Refusal;
@@ -31,7 +33,11 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
     reach(&app.cluster, revision.map_err(|why| Box::new(Status::new(500, "", why)))?).await?;
     let object = find(app, call, endpoint)?;
     if endpoint.subresource.is_some_and(|s| s.name == "scale") {
-        let scale = to_scale(&object.value()).ok_or_else(|| Box::new(Status::no_such_path()))?;
+        let scale = match app.cluster.view().custom(kind) {
+            Some(version) => custom_scale(version, &object.value()),
+            None => to_scale(&object.value()),
+        };
+        let scale = scale.ok_or_else(|| Box::new(Status::no_such_path()))?;
         return Ok(respond::value(200, &scale, &accepted));
     }
     if accepted.shape == Shape::Whole {
@@ -46,6 +52,7 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
 fn find(app: &App, call: &Call, endpoint: Endpoint) -> Result<Arc<Object>, Refusal> {
     let kind = endpoint.kind;
     let view = app.cluster.view();
-    let found = view.get(kind, call.namespace(kind), &call.asked.name).cloned();
+    let found = view.get(kind.home(), call.namespace(kind), &call.asked.name);
+    let found = found.map(|kept| present::object(&view, kind, kept));
     found.ok_or_else(|| Box::new(Status::not_found(kind, &call.asked.name)))
 }

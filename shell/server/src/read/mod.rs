@@ -9,6 +9,7 @@ mod get;
 mod list;
 pub(crate) mod options;
 pub(crate) mod page;
+pub(crate) mod present;
 pub(crate) mod shape;
 pub(crate) mod token;
 

@@ -35,6 +35,7 @@ impl Selection {
 
     /// What a watcher of these objects must be told of: all that can match, and as little else as feeds are found by.
     pub(crate) fn topic(&self, kind: KindRef, namespace: Option<&str>) -> Topic {
+        let kind = kind.home();
         let named = self.fields.exact("metadata.name").filter(|_| !kind.namespaced || namespace.is_some());
         if let Some(name) = named {
             return Topic::Object(ObjectKey::new(kind, namespace.unwrap_or_default(), name));
@@ -46,7 +47,7 @@ impl Selection {
 
     pub(crate) fn matches(&self, object: &Object) -> bool {
         self.labels.matches(&object.header.labels)
-            && (self.fields.is_empty() || self.fields.matches(|path| object.field(path).map(str::to_owned)))
+            && (self.fields.is_empty() || self.fields.matches(|path| object.selected(path)))
     }
 }
 
@@ -156,10 +157,7 @@ fn fields(kind: KindRef, asked: &Asked, query: &Query) -> Result<FieldSelector, 
     let fields = FieldSelector::parse(&text).map_err(bad_request)?;
     for term in fields.requirements() {
         let path = term.field.as_str();
-        let known = path == "metadata.name"
-            || (path == "metadata.namespace" && kind.namespaced)
-            || kind.selectable.iter().any(|(name, _)| *name == path);
-        if !known {
+        if !kind.supports_field(path) {
             return Err(bad_request(format!("field label not supported: {path}")));
         }
     }

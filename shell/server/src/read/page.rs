@@ -9,6 +9,7 @@ use gantry_kinds::KindRef;
 use gantry_view::{Object, ObjectKey, View};
 
 use super::options::{ListOptions, Selection, too_large};
+use super::present;
 use super::token::Token;
 use crate::Refusal;
 
@@ -24,6 +25,10 @@ pub(crate) struct Page {
 
 /// All objects that are selected now.
 pub(crate) fn select(view: &View, kind: KindRef, namespace: Option<&str>, selection: &Selection) -> Vec<Arc<Object>> {
+    if present::differs(kind) {
+        let shown = view.list(kind.home(), namespace).map(|kept| present::object(view, kind, kept));
+        return shown.filter(|object| selection.matches(object)).collect();
+    }
     let fits = |object: &&Arc<Object>| namespace.is_none_or(|ns| ns == object.namespace()) && selection.matches(object);
     if let (Some(name), Some(namespace)) = (selection.fields.exact("metadata.name"), namespace) {
         return view.get(kind, namespace, name).into_iter().filter(fits).cloned().collect();
@@ -80,10 +85,12 @@ fn rewind(
     objects: Vec<Arc<Object>>,
     span: (u64, u64),
 ) -> Option<Vec<Arc<Object>>> {
-    let topic = namespace.map_or(Topic::Kind(kind), |namespace| Topic::Namespace(kind, namespace.into()));
+    let home = kind.home();
+    let topic = namespace.map_or(Topic::Kind(home), |namespace| Topic::Namespace(home, namespace.into()));
     let mut feed = cluster.watch(topic, WatchFrom::After(span.0)).ok()?;
     let mut then: BTreeMap<ObjectKey, Option<Arc<Object>>> = BTreeMap::new();
     while let Some(change) = feed.try_next().ok()?.filter(|change| change.revision <= span.1) {
+        let change = if present::differs(kind) { present::change(&cluster.view(), kind, &change) } else { change };
         // The first change of an object knows what it was before all of them.
         then.entry(change.key.clone()).or_insert_with(|| change.before.clone());
     }

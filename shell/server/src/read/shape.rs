@@ -105,7 +105,7 @@ impl Renderer {
 
     fn row(&self, object: &[u8], out: &mut Vec<u8>) {
         let value: Value = serde_json::from_slice(object).unwrap_or(Value::Null);
-        let cells = Value::Array((self.kind.cells)(&value, self.now));
+        let cells = Value::Array(self.kind.row(&value, self.now));
         out.extend_from_slice(format!("{{\"cells\":{cells},\"object\":").as_bytes());
         match self.include {
             Include::Nothing => out.extend_from_slice(b"null"),

@@ -23,6 +23,7 @@ use crate::metrics::Gauge;
 use crate::negotiate::Shape;
 use crate::patience::OpenWatch;
 use crate::read::options::Selection;
+use crate::read::present;
 use crate::read::shape::Renderer;
 use crate::respond::status_body;
 
@@ -162,15 +163,19 @@ impl Watcher {
     }
 
     fn frame(&mut self, change: &Arc<Change>) -> Option<Bytes> {
-        let inside = change.key.kind == self.kind
+        let inside = change.key.kind == self.kind.home()
             && change.revision > self.revision
             && self.namespace.as_deref().is_none_or(|namespace| namespace == &*change.key.namespace);
         if !inside {
             return None;
         }
+        let shown = present::differs(self.kind).then(|| present::change(&self.cluster.view(), self.kind, change));
+        let change = shown.as_ref().unwrap_or(change);
         let (transition, object) = transition(change, &self.selection)?;
         failpoint!("server::before_event");
-        Some(self.encoder.change(change, transition, object))
+        let frame = self.encoder.change(change, transition, object);
+        self.gauge.sent(frame.len());
+        Some(frame)
     }
 
     /// Everything that the view shows by now, then how far that is.
