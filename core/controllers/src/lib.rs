@@ -7,6 +7,7 @@
 
 mod aggregation;
 mod check;
+mod custom_resources;
 mod deployment;
 mod endpointslice;
 mod event_expiry;
@@ -99,6 +100,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(root_ca::RootCa::new(settings)),
         Box::new(aggregation::Aggregation),
         Box::new(event_expiry::EventExpiry),
+        Box::new(custom_resources::CustomResources),
     ]
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use gantry_kinds::tree::list_at;
-use gantry_kinds::{NAMESPACE, POD, table};
+use gantry_kinds::{NAMESPACE, POD};
 use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Turn, View};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ fn delete(object: &Object) -> Intent {
 
 /// Everything in a namespace.
 fn contents<'a>(view: &'a View, name: &'a str) -> Vec<&'a Arc<Object>> {
-    let kinds = table::ALL.iter().filter(|kind| kind.namespaced && kind.stored());
+    let kinds = view.stored_kinds().into_iter().filter(|kind| kind.namespaced);
     kinds.flat_map(|kind| view.list(kind, Some(name))).collect()
 }
 

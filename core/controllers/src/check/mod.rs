@@ -8,7 +8,7 @@ mod quiet;
 use std::collections::BTreeMap;
 
 use gantry_kinds::tree::{int_at, list_at, str_at};
-use gantry_kinds::{DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, SERVICE, table};
+use gantry_kinds::{DEPLOYMENT, NAMESPACE, NODE, POD, REPLICA_SET, SERVICE};
 use gantry_view::{Object, ObjectKey, View};
 
 use crate::Cidr;
@@ -60,7 +60,7 @@ impl<'a> Own<'a> {
 pub fn check(view: &View) -> Vec<Violation> {
     let mut found = Found::default();
     let mut uids = Own::new("a uid is one object's");
-    for kind in table::ALL.iter().copied().filter(|kind| kind.stored()) {
+    for kind in view.stored_kinds() {
         for object in view.list(kind, None) {
             uids.take(object.uid().to_owned(), object, &mut found);
             metadata(view, object, &mut found);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gantry_kinds::tree::{int_at, list_at, str_at};
-use gantry_kinds::{DEPLOYMENT, ENDPOINT_SLICE, LabelSelector, NODE, POD, REPLICA_SET, SERVICE, table};
+use gantry_kinds::{DEPLOYMENT, ENDPOINT_SLICE, LabelSelector, NODE, POD, REPLICA_SET, SERVICE};
 use gantry_view::{Object, View};
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ pub fn converged(view: &View) -> Vec<Violation> {
 
 /// What is managed by somebody who is gone.
 fn orphans(view: &View, found: &mut Found) {
-    for object in table::ALL.iter().copied().filter(|kind| kind.stored()).flat_map(|kind| view.list(kind, None)) {
+    for object in view.stored_kinds().into_iter().flat_map(|kind| view.list(kind, None)) {
         let lost = object.controller().filter(|owner| view.by_uid(&owner.uid).is_none());
         if let Some(owner) = lost {
             found.push("nothing outlives its owner", object, format!("{} {} is gone", owner.kind, owner.name));

@@ -8,7 +8,7 @@ mod references;
 
 use std::sync::Arc;
 
-use gantry_kinds::{EVENT, table};
+use gantry_kinds::EVENT;
 use gantry_view::{Change, Intent, Object, Outcome, Turn, View};
 use serde_json::{Value, json};
 
@@ -33,8 +33,8 @@ impl Controller for Garbage {
     }
 
     fn initial(&self, view: &View) -> Vec<QueueKey> {
-        let kinds = table::ALL.iter().filter(|kind| kind.stored());
-        let objects = kinds.flat_map(|kind| view.list(kind, None)).filter(|object| concerns(object));
+        let kinds = view.stored_kinds();
+        let objects = kinds.into_iter().flat_map(|kind| view.list(kind, None)).filter(|object| concerns(object));
         objects.map(|object| QueueKey::of(object.key())).collect()
     }
 

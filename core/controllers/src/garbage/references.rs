@@ -1,6 +1,5 @@
 //! How the owners of an object stand: there, going, or gone.
 
-use gantry_kinds::table;
 use gantry_view::{Object, Owner, View};
 
 use super::is_waiting;
@@ -45,7 +44,7 @@ pub(super) fn standing(object: &Object, view: &View) -> Ownership {
 /// meant, and a name alone is not either.
 pub(super) fn standing_of(owner: &Owner, object: &Object, view: &View) -> Standing {
     let (group, version) = owner.api_version.split_once('/').unwrap_or(("", &owner.api_version));
-    let Some(kind) = table::by_kind(group, version, &owner.kind) else { return Standing::Solid };
+    let Some(kind) = view.by_kind(group, version, &owner.kind).map(|kind| kind.home()) else { return Standing::Solid };
     if kind.namespaced && object.namespace().is_empty() {
         // Where the owner should be looked for is not said.
         return Standing::Solid;

@@ -1,6 +1,7 @@
 //! A little world: a view to which decisions are applied as the store would.
 
 mod access;
+mod custom;
 mod delete;
 mod objects;
 mod pods;
