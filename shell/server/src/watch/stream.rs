@@ -24,7 +24,6 @@ use crate::negotiate::Shape;
 use crate::patience::OpenWatch;
 use crate::read::options::Selection;
 use crate::read::present;
-use crate::read::present;
 use crate::read::shape::Renderer;
 use crate::respond::status_body;
 
@@ -170,8 +169,6 @@ impl Watcher {
         if !inside {
             return None;
         }
-        let shown = present::differs(self.kind).then(|| present::change(&self.cluster.view(), self.kind, change));
-        let change = shown.as_ref().unwrap_or(change);
         let shown = present::differs(self.kind).then(|| present::change(&self.cluster.view(), self.kind, change));
         let change = shown.as_ref().unwrap_or(change);
         let (transition, object) = transition(change, &self.selection)?;
