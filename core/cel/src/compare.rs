@@ -75,13 +75,10 @@ fn lists<'a>(one: &List<'a>, two: &List<'a>) -> Result<bool, EvalError> {
         return Ok(false);
     }
     let (left, right) = (one.items()?, two.items()?);
-    match (one, two) {
-        (List::Data(_, _, Merge::Set), _) | (_, List::Data(_, _, Merge::Set)) => {
-            Ok(contains_all(&left, &right)? && contains_all(&right, &left)?)
-        }
-        (List::Data(_, _, Merge::Keyed(keys)), _) | (_, List::Data(_, _, Merge::Keyed(keys))) => {
-            keyed(&left, &right, keys)
-        }
+    // wire: the list on the left says how both are compared.
+    match one {
+        List::Data(_, _, Merge::Set) => Ok(contains_all(&left, &right)? && contains_all(&right, &left)?),
+        List::Data(_, _, Merge::Keyed(keys)) => keyed(&left, &right, keys),
         _ => {
             for (one, two) in left.iter().zip(&right) {
                 if !equal(one, two)? {
@@ -106,7 +103,7 @@ pub(crate) fn contains_all<'a>(whole: &[Value<'a>], parts: &[Value<'a>]) -> Resu
 /// Whether the value is among those.
 pub(crate) fn contains<'a>(whole: &[Value<'a>], part: &Value<'a>) -> Result<bool, EvalError> {
     for value in whole {
-        if equal(value, part)? {
+        if equal(part, value)? {
             return Ok(true);
         }
     }

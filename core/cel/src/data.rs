@@ -1,7 +1,7 @@
 //! JSON as values, by what is declared of it.
 
-use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use base64::{DecodeError, Engine};
 use serde_json::Value as Json;
 
 use crate::declare::{Declared, Merge, Shape};
@@ -40,8 +40,14 @@ pub(crate) fn read<'a>(json: &'a Json, declared: &'a Declared) -> Result<Value<'
         (Shape::Double, Json::Number(n)) => Value::Double(n.as_f64().unwrap_or(f64::NAN)),
         (Shape::String, Json::String(text)) => Value::String(Text::Data(text)),
         (Shape::Bytes, Json::String(text)) => {
-            let bytes = STANDARD.decode(text).map_err(|e| EvalError::new(format!("failed to decode base64: {e}")))?;
-            Value::Bytes(bytes.into())
+            let wrong = |error| {
+                let at = match error {
+                    DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                    DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+                };
+                EvalError::new(format!("Invalid byte formatted string {text}: illegal base64 data at input byte {at}"))
+            };
+            Value::Bytes(STANDARD.decode(text).map_err(wrong)?.into())
         }
         (Shape::Time, Json::String(text)) => {
             let at = time::parse_timestamp(text);

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::activation::Activation;
 use crate::cost::actual;
-use crate::deep;
 use crate::env::Env;
 use crate::error::EvalError;
 use crate::functions::Outcome;
 use crate::plan::{Call, Loop, Node, Step, unsupported_key};
 use crate::value::{Key, List, Map, Object, Value};
+use crate::{deep, limits, pattern};
 
 const STEP: u64 = 1;
 const LIST: u64 = 10;
@@ -24,6 +24,8 @@ pub(crate) struct Evaluation<'a, 'r> {
     pub env: &'a Env,
     pub activation: &'r Activation<'a>,
     pub locals: Vec<Outcome<'a>>,
+    /// Patterns that were compiled on the way: loops ask for the same ones again and again.
+    pub patterns: BTreeMap<String, Value<'static>>,
     pub cost: u64,
     pub limit: u64,
 }
@@ -188,9 +190,24 @@ impl<'a> Evaluation<'a, '_> {
         if self.cost.saturating_add(before) > self.limit {
             return Err(EvalError::CostLimit);
         }
+        if matches!(call.function.name, "matches" | "find" | "findAll") {
+            self.reuse_pattern(&mut args);
+        }
         let result = (call.function.run)(&args);
         self.spend(actual::call(call, &args, &result))?;
         result
+    }
+    /// Puts the compiled pattern where its text is. What cannot be compiled stays text, and fails when it is used.
+    fn reuse_pattern(&mut self, args: &mut [Value<'a>]) {
+        let Some(Value::String(text)) = args.get(1) else { return };
+        if let Some(known) = self.patterns.get(&**text) {
+            args[1] = known.clone();
+        } else if self.patterns.len() < limits::PATTERNS
+            && let Ok(ready) = pattern::ready(text)
+        {
+            self.patterns.insert(text.to_string(), ready.clone());
+            args[1] = ready;
+        }
     }
     /// A part of something that is made; it costs also when a part fails.
     fn part(&mut self, node: &'a Node, whole: u64) -> Outcome<'a> {

@@ -26,6 +26,8 @@ pub const DEFINITION_ESTIMATE: u64 = 100_000_000;
 pub const REQUEST_BYTES: u64 = 3 * 1024 * 1024;
 /// A compiled regular expression is at most this large.
 pub const REGEX_BYTES: usize = 4 << 20;
+/// One evaluation keeps at most this many compiled patterns.
+pub const PATTERNS: usize = 32;
 /// A counted repetition in a regular expression repeats at most this often.
 pub const REGEX_REPEAT: u32 = 1000;
 /// Text that an expression makes is at most this long.

@@ -1,5 +1,6 @@
 //! Programs: an expression compiled once, evaluated often.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::activation::Activation;
@@ -92,7 +93,8 @@ impl Program {
     }
     /// Its value, and what it cost.
     pub fn measure<'a>(&'a self, activation: &Activation<'a>, limit: u64) -> (Result<Value<'a>, EvalError>, u64) {
-        let mut evaluation = Evaluation { env: &self.env, activation, locals: Vec::new(), cost: 0, limit };
+        let mut evaluation =
+            Evaluation { env: &self.env, activation, locals: Vec::new(), patterns: BTreeMap::new(), cost: 0, limit };
         let value = evaluation.run(&self.root);
         (value, evaluation.cost)
     }

@@ -18,13 +18,14 @@ fn schema() -> Json {
         "a-b": {"type": "string"}, "namespace": {"type": "string"},
         "either": {"x-kubernetes-int-or-string": true},
         "at": {"type": "string", "format": "date-time"}, "data": {"type": "string", "format": "byte"},
+        "none": {"type": "integer", "nullable": true},
     }})
 }
 
 fn object() -> Json {
     json!({"replicas": 3, "max": 5, "name": "web", "text": "wörld", "tags": ["a", "b"], "set": ["x", "y"],
         "ports": [{"port": 1, "name": "one"}, {"port": 2, "name": "two"}], "labels": {"k": "v"},
-        "a-b": "dash", "namespace": "ns", "either": "50%", "at": "2024-02-29T12:00:00Z", "data": "aGk="})
+        "a-b": "dash", "namespace": "ns", "none": null, "either": "50%", "at": "2024-02-29T12:00:00Z", "data": "aGk="})
 }
 
 fn env() -> Arc<Env> {
@@ -37,7 +38,10 @@ fn run(source: &str) -> Result<bool, String> {
     let object = object();
     let activation = Activation::new().data("self", &object);
     let value = program.evaluate(&activation, &mut Budget::for_object()).map_err(|e| e.to_string())?;
-    value.as_bool().ok_or_else(|| format!("{value:?}"))
+    match value {
+        Value::Bool(true) => Ok(true),
+        value => Err(format!("{value:?}")),
+    }
 }
 
 #[test]
@@ -80,6 +84,9 @@ fn errors_read_as_upstream_writes_them() {
         ("has(1)", "ERROR: <input>:1:5: invalid argument to has() macro\n | has(1)\n | ....^"),
         ("[1, 'a'] == []", "ERROR: <input>:1:5: expected type 'int' but found 'string'\n | [1, 'a'] == []\n | ....^"),
         ("self.labels.x == ''", "no such key: x"),
+        ("self.none == 1", "no such key: none"),
+        ("has(self.none)", "Bool(false)"),
+        ("['y', 'x'] == self.set", "Bool(false)"),
         ("self.tags[7] == ''", "index out of bounds: 7"),
         ("1 / (self.max - 5) > 0", "division by zero"),
         ("9223372036854775807 + self.max > 0", "integer overflow"),

@@ -289,7 +289,9 @@ impl<'a> Object<'a> {
         match self {
             Object::Data(map, of) => {
                 let field = of.field(name)?;
-                map.get(&field.name).map(|value| data::read(value, &field.declared))
+                // wire: a field that is null is not there.
+                let value = map.get(&field.name).filter(|value| !value.is_null())?;
+                Some(data::read(value, &field.declared))
             }
             Object::Made(of, fields) => fields.get(of.data_name(name)?).cloned().map(Ok),
             Object::Given(fields) => fields.field(name),
