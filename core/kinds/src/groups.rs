@@ -6,7 +6,7 @@ use std::cmp::{Ordering, Reverse};
 /// resources.
 const PRIORITIES: [(&str, i32, i32); 22] = [
     ("", 18000, 1),
-    // wire: listed before all that it describes, whatever its number says.
+    // wire: listed before all others, whatever an APIService would say; it has none.
     ("apiregistration.k8s.io", 17900, 15),
     ("apps", 17800, 15),
     ("events.k8s.io", 17750, 15),

@@ -1,9 +1,11 @@
-//! What every cluster starts with: namespaces, two Services, roles and bindings; and the requests that bring it
+//! What every cluster starts with: namespaces, two Services, roles and bindings, flow schemas
+//! and priority levels, an APIService for each version; and the requests that bring it
 //! about at every start.
 //!
 //! Invariants: rules and subjects are added, never taken away; what carries the annotation
 //! `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone.
 
+mod api_services;
 mod roles;
 
 use gantry_kinds::tree::{list_at, str_at};
@@ -27,6 +29,8 @@ pub fn objects(settings: &Settings) -> Vec<Value> {
     let mut objects = Vec::from(namespaces);
     objects.extend(services(settings));
     objects.extend(roles::objects());
+    objects.extend(gantry_policy::fairness::objects());
+    objects.extend(api_services::objects());
     objects
 }
 

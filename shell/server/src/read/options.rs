@@ -80,6 +80,7 @@ impl ListOptions {
             revision: &revision,
             matching: query.text("resourceVersionMatch").unwrap_or_default(),
             initial_events: query.switch("sendInitialEvents"),
+            continued: query.text("continue").is_some() && !watch,
         };
         let matching = mode.check()?;
         let token = query.text("continue").filter(|_| !watch).map(Token::decode).transpose()?;
@@ -158,10 +159,18 @@ fn fields(kind: KindRef, asked: &Asked, query: &Query) -> Result<FieldSelector, 
     for term in fields.requirements() {
         let path = term.field.as_str();
         if !kind.supports_field(path) {
-            return Err(bad_request(format!("field label not supported: {path}")));
+            return Err(bad_request(unknown_field(kind, path)));
         }
     }
     Ok(fields)
+}
+
+/// wire: kinds with selectable fields of their own say it in other words than those without.
+fn unknown_field(kind: KindRef, path: &str) -> String {
+    if kind.selectable.is_empty() && !kind.is_custom() {
+        return format!("{path:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"");
+    }
+    format!("field label not supported: {path}")
 }
 
 /// The options that depend on each other.
@@ -170,6 +179,7 @@ struct Mode<'a> {
     revision: &'a str,
     matching: &'a str,
     initial_events: Option<bool>,
+    continued: bool,
 }
 
 impl Mode<'_> {
@@ -186,6 +196,7 @@ impl Mode<'_> {
             (true, None, _) => {
                 forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
             }
+            _ if self.continued => forbidden("resourceVersionMatch is forbidden when continue is provided"),
             _ if self.revision.is_empty() => {
                 forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
             }
@@ -222,6 +233,11 @@ mod tests {
         check("list", "limit=x", "strconv.ParseInt: parsing \"x\": invalid syntax");
         check("list", "fieldSelector=spec.foo%3Dx", "field label not supported: spec.foo");
         check("list", "fieldSelector=spec.nodeName%3Dx,metadata.name!%3Dy", "");
+        check(
+            "list",
+            "resourceVersion=1&continue=x&resourceVersionMatch=Exact",
+            "is forbidden when continue is provided",
+        );
         check("list", "resourceVersionMatch=Exact", "is forbidden unless resourceVersion is provided");
         check("list", "resourceVersion=0&resourceVersionMatch=Exact", "is forbidden for resourceVersion \"0\"");
         check(

@@ -148,6 +148,11 @@ impl Client {
         self
     }
 
+    /// The same connection with one header more.
+    pub fn clone_with(&self, name: &'static str, value: &str) -> Self {
+        Client { sender: self.sender.clone(), headers: self.headers.clone() }.with(name, value)
+    }
+
     pub async fn send(&self, method: &str, path: &str, body: &str) -> Response<Incoming> {
         let mut request = Request::builder().method(method).uri(format!("https://127.0.0.1{path}"));
         for (name, value) in &self.headers {
