@@ -126,7 +126,7 @@ pub(crate) fn check(case: &Case<'_>, expected: Expected, value: &Value) -> Check
 }
 
 /// A custom object says what it is, and it is what the path says.
-fn claims(value: &Value, kind: &str, api_version: &str, expected: &Expected) -> Result<(), Refusal> {
+pub(crate) fn claims(value: &Value, kind: &str, api_version: &str, expected: &Expected) -> Result<(), Refusal> {
     if value.get("kind").and_then(Value::as_str).unwrap_or_default().is_empty() {
         let (body, what) = (value.to_string(), expected.kind);
         let short: String = body.chars().take(30).collect();

@@ -35,9 +35,6 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     if kind == &gantry_kinds::SERVICE {
         service::create(case, &mut object, &mut draft)?;
     }
-    if kind == &gantry_kinds::CUSTOM_RESOURCE_DEFINITION {
-        definition::hold(&mut object);
-    }
     let mut errors = gantry_kinds::meta::validate(kind, &object);
     errors.extend(kind.strategy.validate(&object));
     errors.extend(custom::validate(case, &object, None));

@@ -124,7 +124,7 @@ fn set(status: &mut Map<String, Value>, kind: &str, holds: bool, reason: &str, m
     }
 }
 
-/// Puts the finalizer on a new definition.
+/// Puts the finalizer on a definition that goes.
 pub(crate) fn hold(object: &mut Value) {
     let finalizers = meta::list(meta::of(object), "finalizers");
     if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {

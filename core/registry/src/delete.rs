@@ -1,6 +1,6 @@
 //! DELETE: preconditions, grace, finalizers; the object is removed once nothing holds it any more.
 
-use gantry_kinds::{NAMESPACE, POD, SERVICE, SERVICE_ACCOUNT, Status};
+use gantry_kinds::{CUSTOM_RESOURCE_DEFINITION, NAMESPACE, POD, SERVICE, SERVICE_ACCOUNT, Status};
 use gantry_view::Object;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::case::{Case, Refusal, seconds};
 use crate::commit::Draft;
 use crate::request::{Decision, DeleteOptions};
-use crate::{admission, meta, refuse, service};
+use crate::{admission, definition, meta, refuse, service};
 
 /// Holds an owner until its dependents have been let go.
 const ORPHAN: &str = "orphan";
@@ -33,6 +33,9 @@ pub(crate) fn delete(
     collect_finalizers(&mut object, options);
     if old.key().kind == &NAMESPACE {
         return delete_namespace(case, old, object);
+    }
+    if old.key().kind == &CUSTOM_RESOURCE_DEFINITION && old.header.deleted.is_none() {
+        return delete_definition(case, old, object);
     }
     let graceful = grace(case, old, &mut object, options);
     let held = !meta::texts(&object, "finalizers").is_empty();
@@ -155,6 +158,13 @@ fn grace(case: &Case<'_>, old: &Object, object: &mut Value, options: &DeleteOpti
 
 fn after(time: Timestamp, seconds_later: i64) -> String {
     seconds(time.checked_add(SignedDuration::from_secs(seconds_later)).unwrap_or(Timestamp::MAX))
+}
+
+/// A definition is held until its objects are gone.
+fn delete_definition(case: &Case<'_>, old: &Object, mut object: Value) -> Result<Decision, Refusal> {
+    definition::hold(&mut object);
+    meta::of(&mut object).insert("deletionTimestamp".to_owned(), case.now().into());
+    Draft::default().save(case, Some(old), object)
 }
 
 /// A namespace goes in two steps: first it is marked, then, when its finalizers are gone, removed.

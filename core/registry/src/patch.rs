@@ -66,9 +66,9 @@ pub(crate) fn patched(
     let mut new = result.map_err(refused)?;
     let shown = || if how == PatchKind::Strategic { patch::go_print(&body.value) } else { new.to_string() };
     let text = |key: &str| new.get(key).and_then(Value::as_str).unwrap_or_default();
-    if !body::is_custom(case, expected)
-        && let Some(why) = body::foreign(text("kind"), text("apiVersion"), &expected)
-    {
+    if body::is_custom(case, expected) {
+        body::claims(&new, text("kind"), text("apiVersion"), &expected)?;
+    } else if let Some(why) = body::foreign(text("kind"), text("apiVersion"), &expected) {
         return Err(invalid(&shown(), &why));
     }
     let checked = body::check(case, expected, &new);

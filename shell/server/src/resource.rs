@@ -25,11 +25,11 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
         ("get", "log") => pods::log(app, call, endpoint.kind).await,
         ("get" | "create", "exec" | "attach") => pods::remote_command(app, call, endpoint.kind, request).await,
         ("get" | "create", "portforward") => pods::port_forward(app, call, endpoint.kind, request).await,
-        ("get", _) => read::get(app, call, endpoint).await,
-        ("list", "") => read::list(app, call, endpoint.kind).await,
+        ("get", _) => warned(app, endpoint, read::get(app, call, endpoint).await),
+        ("list", "") => warned(app, endpoint, read::list(app, call, endpoint.kind).await),
         ("watch", "") => {
             let watches = request.extensions().get::<Watches>().cloned().unwrap_or_default();
-            watch::watch(app, call, endpoint.kind, watches.open()).await
+            warned(app, endpoint, watch::watch(app, call, endpoint.kind, watches.open()).await)
         }
         ("create", "token") => tokens::request(app, call, endpoint, request).await,
         ("create", _) if is_token_review(endpoint) => tokens::review(app, call, endpoint, request).await,
@@ -37,6 +37,15 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
         ("create" | "update" | "patch" | "delete", _) => write::write(app, call, endpoint, request).await,
         _ => Err(method_not_allowed()),
     }
+}
+
+/// An answer to a read, with the warning that a deprecated version earns.
+fn warned(app: &App, endpoint: Endpoint, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
+    let warning = app.cluster.view().custom(endpoint.kind).and_then(|version| version.deprecation.clone());
+    answer.map(|mut answer| {
+        write::warn(&mut answer, warning.as_slice());
+        answer
+    })
 }
 
 fn is_token_review(endpoint: Endpoint) -> bool {

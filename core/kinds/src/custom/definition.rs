@@ -14,6 +14,8 @@ use crate::KindRef;
 use crate::field::{ErrorList, Path};
 use crate::tree::{list_at, str_at};
 
+/// The largest whole number that a float holds exactly.
+const MOST_EXACT: f64 = 9_007_199_254_740_992.0;
 const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 /// What a definition says.
@@ -158,13 +160,13 @@ impl Version {
 
     /// What is wrong with the metadata of a body as a value of its type, in Go's words.
     pub fn metadata_error(&self, object: &Value) -> Option<String> {
-        let metadata = object.get("metadata")?;
+        let metadata = object.get("metadata").unwrap_or(&Value::Null);
         if !metadata.is_object() && !metadata.is_null() {
             let found = validate::json_type(metadata).replace("integer", "number").replace("boolean", "bool");
             return Some(format!("json: cannot unmarshal {found} into Go value of type v1.ObjectMeta"));
         }
-        let wrong = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata).wrong_type?;
-        Some(wrong)
+        let wrong = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata).wrong_type;
+        wrong.or_else(|| embedded_error(self.node(), object, &Path::default()))
     }
 
     /// Drops what nobody declared and fills in defaults. Tells the paths of what was dropped.
@@ -179,19 +181,24 @@ impl Version {
             prune(Schema::builtin(), OBJECT_META, metadata);
         }
         unknown.extend(structural::prune(self.node(), true, object));
+        embedded(self.node(), object, "", &mut unknown);
         self.complete(object);
         unknown
     }
 
-    /// Fills in defaults.
+    /// Fills in defaults, and writes whole numbers as such.
     pub fn complete(&self, object: &mut Value) {
         structural::default(self.node(), object);
         structural::drop_null(self.node(), object);
+        whole_numbers(object);
     }
 
     /// All that is wrong with an object, or with its change from `old`.
     pub fn validate(&self, object: &Value, old: Option<&Value>) -> ErrorList {
         let mut errors = validate::validate(self.node(), object, old);
+        if let Some(scale) = &self.scale {
+            errors.extend(replicas(scale, object));
+        }
         if self.rules().is_empty() {
             return errors;
         }
@@ -206,6 +213,80 @@ impl Version {
         }
         errors.extend(self.rules().check(object, old));
         errors
+    }
+}
+
+/// The replicas that a scale shows are a count.
+fn replicas(scale: &Scale, object: &Value) -> Option<crate::FieldError> {
+    let path = Path::new(&format!(".{}", scale.spec.join(".")));
+    let found = scale.spec.iter().try_fold(object, |value, name| value.get(name))?;
+    let count = found.as_i64()?;
+    if count < 0 {
+        return Some(crate::FieldError::invalid(&path, count, "should be a non-negative integer"));
+    }
+    let most = i64::from(i32::MAX);
+    (count > most).then(|| crate::FieldError::invalid(&path, count, format!("should be less than or equal to {most}")))
+}
+
+/// `2.0` is `2` once it has been read and written.
+fn whole_numbers(value: &mut Value) {
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let exact = number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < MOST_EXACT);
+            if let Some(whole) = exact {
+                *value = Value::from(whole as i64);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(whole_numbers),
+        Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
+        _ => {}
+    }
+}
+
+/// Metadata of objects within objects: pruned as that of any object.
+fn embedded(node: &Node, value: &mut Value, path: &str, unknown: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            if node.embedded
+                && let Some(metadata) = fields.get_mut("metadata")
+            {
+                let checked = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata);
+                unknown.extend(checked.unknown.into_iter().map(|field| format!("{path}.metadata.{field}")));
+                prune(Schema::builtin(), OBJECT_META, metadata);
+            }
+            for (name, field) in fields {
+                if let Some(of) = node.field(name) {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    embedded(of, field, &path, unknown);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let Some(of) = &node.items else { return };
+            for (index, item) in items.iter_mut().enumerate() {
+                embedded(of, item, &format!("{path}[{index}]"), unknown);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The first metadata within an object that is none, in Go's words.
+fn embedded_error(node: &Node, value: &Value, path: &Path) -> Option<String> {
+    match value {
+        Value::Object(fields) => {
+            if let Some(metadata) = fields.get("metadata").filter(|_| node.embedded)
+                && let Some(wrong) = gantry_schema::check(Schema::builtin(), OBJECT_META, metadata).wrong_type
+            {
+                return Some(crate::FieldError::invalid(&path.child("metadata"), metadata.clone(), wrong).to_string());
+            }
+            fields.iter().find_map(|(name, field)| embedded_error(node.field(name)?, field, &path.child(name)))
+        }
+        Value::Array(items) => {
+            let of = node.items.as_deref()?;
+            items.iter().enumerate().find_map(|(index, item)| embedded_error(of, item, &path.index(index)))
+        }
+        _ => None,
     }
 }
 

@@ -57,8 +57,17 @@ fn walk(node: &Node, value: &Value, old: Option<&Value>, path: &Path, errors: &m
     if old == Some(value) || (value.is_null() && node.nullable) {
         return;
     }
+    if let Value::String(text) = value
+        && node.kind == "string"
+        && !formats::fits(&node.limits.format, text)
+    {
+        let why = format!("{path} in body must be of type {}: {text:?}", node.limits.format);
+        errors.push(FieldError { reason: WRONG_TYPE, ..FieldError::invalid(path, text.as_str(), why) });
+        return;
+    }
     if let Some(wanted) = wrong_type(node, value) {
-        let found = json_type(value);
+        let formatted = node.kind == "integer" && !node.limits.format.is_empty();
+        let found = if formatted && value.is_f64() { "float64" } else { json_type(value) };
         let mut error = FieldError::invalid(path, found, format!("{path} in body must be of type {wanted}: {found:?}"));
         error.reason = WRONG_TYPE;
         errors.push(error);
@@ -67,7 +76,13 @@ fn walk(node: &Node, value: &Value, old: Option<&Value>, path: &Path, errors: &m
     combined(node, value, path, errors);
     match value {
         Value::String(text) => text_limits(&node.limits, text, path, errors),
-        Value::Number(number) => number_limits(&node.limits, number, path, errors),
+        Value::Number(number) => {
+            if node.limits.format == "int32" && number.as_i64().is_none_or(|n| i32::try_from(n).is_err()) {
+                let why = format!("Checked value must be of type integer with format int32 in {path}");
+                errors.push(FieldError::invalid_shown(&Path::new("<nil>"), "\"\"", why));
+            }
+            number_limits(&node.limits, number, path, errors);
+        }
         Value::Array(items) => {
             count(items.len(), (node.limits.min_items, node.limits.max_items), "items", path, errors);
             for (index, item) in items.iter().enumerate() {
@@ -122,14 +137,10 @@ fn wrong_type(node: &Node, value: &Value) -> Option<String> {
     let format = node.limits.format.as_str();
     match (wanted, found) {
         ("", _) | ("number", "integer") => None,
-        (wanted, found) if wanted == found => match value {
-            Value::String(text) if !formats::fits(format, text) => Some(format.to_owned()),
-            _ => None,
-        },
+        (wanted, found) if wanted == found => None,
         ("integer", "number") if !format.is_empty() => Some(format.to_owned()),
         _ => Some(wanted.to_owned()),
     }
-    .filter(|wanted| wanted.as_str() != found)
 }
 
 fn text_limits(limits: &Limits, text: &str, path: &Path, errors: &mut ErrorList) {

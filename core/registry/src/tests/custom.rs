@@ -42,7 +42,6 @@ fn a_definition_is_established_with_its_names() {
     let conditions: Vec<_> =
         there["status"]["conditions"].as_array().unwrap().iter().map(|c| (&c["type"], &c["status"])).collect();
     assert_eq!(conditions, [(&json!("NamesAccepted"), &json!("True")), (&json!("Established"), &json!("True"))]);
-    assert_eq!(there["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
     let mut rival = definition(json!({"type": "object"}));
     rival["metadata"]["name"] = json!("bars.g.io");
     rival["spec"]["names"]["plural"] = json!("bars");
@@ -50,6 +49,11 @@ fn a_definition_is_established_with_its_names() {
     assert_eq!(rival["status"]["conditions"][0]["reason"], "ListKindConflict");
     assert_eq!(rival["status"]["acceptedNames"], json!({"plural": "bars", "kind": ""}));
     assert_eq!(world.view.by_resource("g.io", "v1", "bars"), None);
+    let (_, going) =
+        world.delete(&CUSTOM_RESOURCE_DEFINITION, "", "foos.g.io", DeleteOptions::default()).expect("it is marked");
+    assert_eq!(going["metadata"]["finalizers"], json!(["customresourcecleanup.apiextensions.k8s.io"]));
+    let v1 = world.view.by_resource("g.io", "v1", "foos").expect("it is served until its objects are gone");
+    assert_eq!(world.create(v1, "web", foo("a", "v1", json!({}))).unwrap_err().code, 403);
 }
 
 #[test]

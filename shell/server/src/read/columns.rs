@@ -19,7 +19,9 @@ pub(super) fn of(kind: KindRef) -> &'static [u8] {
 
 fn make(kind: KindRef) -> Value {
     let documented = kind.columns.iter().map(|column| column.documents).filter(|field| !field.is_empty());
-    let texts = descriptions(kind.schema, documented);
+    // The name is a field of every object's metadata.
+    let schema = if kind.is_custom() { gantry_kinds::CONFIG_MAP.schema } else { kind.schema };
+    let texts = descriptions(schema, documented);
     let columns = kind.columns.iter().map(|column| {
         let text = texts.get(column.documents).map_or(column.description, String::as_str);
         json!({"name": column.name, "type": column.kind, "format": column.format, "description": text,

@@ -100,7 +100,7 @@ fn answer(call: &Call, kind: KindRef, reply: Reply, accepted: &Accepted) -> Resu
 }
 
 /// Adds `Warning` headers, each text once, as many as fit.
-fn warn(answer: &mut Answer, warnings: &[String]) {
+pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
     let mut seen: Vec<&String> = Vec::new();
     let mut left = WARNING_BYTES;
     for warning in warnings {

@@ -138,7 +138,7 @@ impl Strategy for DefinitionStrategy {
     fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
         match update {
             Update::Main => validate::validate(new, Some(old)),
-            Update::Sub(_) => validate::validate_status(new),
+            Update::Sub(_) => ErrorList::new(),
         }
     }
 
@@ -159,7 +159,7 @@ impl Strategy for DefinitionStrategy {
 /// The storage version is among those that objects may be stored in.
 fn note_storage(object: &mut Value) {
     let versions = list_at(object, "/spec/versions");
-    let storage = versions.iter().rev().find(|version| version["storage"] == true).map(|v| v["name"].clone());
+    let storage = versions.iter().find(|version| version["storage"] == true).map(|v| v["name"].clone());
     let Some(storage) = storage else { return };
     let status = object["status"].as_object_mut();
     let Some(status) = status else { return object["status"] = Value::Object(Map::new()) };

@@ -21,6 +21,11 @@ struct Place {
 
 /// All that is wrong with the rules of an `openAPIV3Schema`.
 pub(super) fn validate(schema: &Value, path: &Path, errors: &mut ErrorList) {
+    let before = errors.len();
+    words(schema, path, errors);
+    if errors.len() > before {
+        return;
+    }
     let mut spent: Vec<(Path, u64)> = Vec::new();
     let root = Place { path: path.clone(), times: 1, uncorrelated: None };
     walk(schema, true, &root, &mut spent, errors);
@@ -52,7 +57,9 @@ fn walk(schema: &Value, root: bool, place: &Place, spent: &mut Vec<(Path, u64)>,
         let declared = Declared::from_openapi(schema, whole, "self");
         for (index, rule) in rules.iter().enumerate() {
             let at = place.path.child("x-kubernetes-validations").index(index);
-            check(rule, schema, declared.as_ref(), place, &at, spent, errors);
+            if let Some(declared) = &declared {
+                check(rule, declared, place, &at, spent, errors);
+            }
         }
     }
     for (name, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
@@ -75,18 +82,29 @@ fn walk(schema: &Value, root: bool, place: &Place, spent: &mut Vec<(Path, u64)>,
     }
 }
 
+/// What is wrong with the rules of a schema before any of them is compiled.
+fn words(schema: &Value, path: &Path, errors: &mut ErrorList) {
+    for (index, rule) in list_at(schema, "/x-kubernetes-validations").iter().enumerate() {
+        texts(rule, schema, &path.child("x-kubernetes-validations").index(index), errors);
+    }
+    for (name, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        words(of, &path.child("properties").key(name), errors);
+    }
+    for key in ["additionalProperties", "items"] {
+        if let Some(of) = schema.get(key).filter(|of| of.is_object()) {
+            words(of, &path.child(key), errors);
+        }
+    }
+}
+
 fn check(
     rule: &Value,
-    schema: &Value,
-    declared: Option<&Declared>,
+    declared: &Declared,
     place: &Place,
     at: &Path,
     spent: &mut Vec<(Path, u64)>,
     errors: &mut ErrorList,
 ) {
-    let before = errors.len();
-    texts(rule, schema, at, errors);
-    let Some(declared) = declared.filter(|_| errors.len() == before) else { return };
     let env = rule_environment(declared, rule["optionalOldSelf"] == true);
     let source = str_at(rule, "/rule");
     match Program::compile(source, &env) {

@@ -8,7 +8,7 @@ use crate::field::{ErrorList, FieldError, Path};
 use crate::tree::{list_at, str_at};
 
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
-const UNSUPPORTED: [&str; 4] = ["definitions", "dependencies", "id", "patternProperties"];
+const UNSUPPORTED: [&str; 4] = ["id", "patternProperties", "definitions", "dependencies"];
 /// What alternatives may not say.
 const WHOLE: [&str; 8] = [
     "additionalProperties",
@@ -107,8 +107,8 @@ fn node(schema: &Value, path: &Path, errors: &mut ErrorList, depth: usize) {
     }
     for (name, of) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let at = path.child("properties").key(name);
-        typed(of, &at, "must not be empty for specified object fields", errors);
         node(of, &at, errors, depth);
+        typed(of, &at, "must not be empty for specified object fields", errors);
     }
     if let Some(of) = schema.get("additionalProperties").filter(|of| of.is_object()) {
         let at = path.child("additionalProperties");
@@ -133,7 +133,8 @@ fn node(schema: &Value, path: &Path, errors: &mut ErrorList, depth: usize) {
 fn typed(schema: &Value, path: &Path, why: &str, errors: &mut ErrorList) {
     let open = ["x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields"];
     let said = !str_at(schema, "/type").is_empty();
-    if !said && !open.iter().any(|key| schema[*key] == true) {
+    let refers = schema.get("$ref").is_some_and(|value| !value.is_null());
+    if !said && !refers && !open.iter().any(|key| schema[*key] == true) {
         errors.push(FieldError::required(&path.child("type"), why));
     }
 }

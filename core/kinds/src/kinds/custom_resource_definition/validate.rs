@@ -19,7 +19,7 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> ErrorList {
     let spec = &object["spec"];
     let wanted = format!("{}.{}", str_at(spec, "/names/plural"), str_at(spec, "/group"));
     let name = str_at(object, "/metadata/name");
-    if name != wanted {
+    if name != wanted && old.is_none() {
         let why = "must be spec.names.plural+\".\"+spec.group";
         errors.push(FieldError::invalid(&Path::new("metadata").child("name"), name, why));
     }
@@ -30,11 +30,6 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> ErrorList {
         immutable(object, old, &mut errors);
     }
     errors
-}
-
-/// What a status may say.
-pub(super) fn validate_status(object: &Value) -> ErrorList {
-    stored_versions(object)
 }
 
 fn spec_of(spec: &Value, errors: &mut ErrorList) {
