@@ -38,7 +38,8 @@ impl Query {
 
     /// A number; 400 with Go's words when it is none.
     pub(crate) fn integer(&self, name: &str) -> Result<Option<i64>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        // wire: an empty value is no number.
+        let Some(text) = self.present(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|error: std::num::ParseIntError| {
             let why = match error.kind() {
                 std::num::IntErrorKind::PosOverflow | std::num::IntErrorKind::NegOverflow => "value out of range",
@@ -112,6 +113,7 @@ mod tests {
         let refused = |name| query.integer(name).unwrap_err().message;
         assert_eq!(refused("limit"), "strconv.ParseInt: parsing \"x\": invalid syntax");
         assert_eq!(refused("big"), "strconv.ParseInt: parsing \"99999999999999999999\": value out of range");
+        assert_eq!(refused("empty"), "strconv.ParseInt: parsing \"\": invalid syntax");
         assert_eq!(query.integer("absent"), Ok(None));
         let switches = ["watch", "no", "zero", "empty", "absent"].map(|name| query.on(name));
         assert_eq!(switches, [true, false, false, true, false]);

@@ -89,7 +89,8 @@ impl ListOptions {
         }
         Ok(ListOptions {
             selection: Selection { labels, fields },
-            limit: usize::try_from(limit).unwrap_or(0),
+            // wire: what may be of any age comes whole.
+            limit: if revision == "0" && token.is_none() { 0 } else { usize::try_from(limit).unwrap_or(0) },
             token,
             initial_events: mode.initial_events,
             matching,
@@ -184,30 +185,59 @@ struct Mode<'a> {
 
 impl Mode<'_> {
     fn check(&self) -> Result<Match, Refusal> {
+        let errors = if self.watch { self.errors_of_watch() } else { self.errors_of_list() };
+        if !errors.is_empty() {
+            return Err(invalid_options("meta.k8s.io", "ListOptions", "", &errors));
+        }
+        Ok(match self.matching {
+            "Exact" => Match::Exact,
+            "NotOlderThan" => Match::NotOlderThan,
+            _ => Match::Unset,
+        })
+    }
+
+    fn errors_of_list(&self) -> Vec<FieldError> {
         let at = Path::new("resourceVersionMatch");
-        let forbidden = |detail: &str| Err(FieldError::forbidden(&at, detail));
-        let checked = match (self.watch, self.initial_events, self.matching) {
-            (false, Some(_), _) => {
-                Err(FieldError::forbidden(&Path::new("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
+        let mut errors = Vec::new();
+        if !self.matching.is_empty() {
+            if self.continued {
+                errors.push(FieldError::forbidden(&at, "resourceVersionMatch is forbidden when continue is provided"));
             }
-            (true, Some(_), "NotOlderThan") => Ok(Match::NotOlderThan),
-            (true, Some(_), _) => forbidden("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"),
-            (_, None, "") => Ok(Match::Unset),
-            (true, None, _) => {
-                forbidden("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided")
+            if self.revision.is_empty() {
+                let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
+                errors.push(FieldError::forbidden(&at, detail));
             }
-            _ if self.continued => forbidden("resourceVersionMatch is forbidden when continue is provided"),
-            _ if self.revision.is_empty() => {
-                forbidden("resourceVersionMatch is forbidden unless resourceVersion is provided")
+            if self.matching == "Exact" && self.revision == "0" {
+                let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
+                errors.push(FieldError::forbidden(&at, detail));
             }
-            (_, _, "Exact") if self.revision == "0" => {
-                forbidden("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"")
+            if !["Exact", "NotOlderThan"].contains(&self.matching) {
+                let supported = ["Exact", "NotOlderThan", ""];
+                errors.push(FieldError::not_supported(&at, Value::from(self.matching), &supported));
             }
-            (_, _, "Exact") => Ok(Match::Exact),
-            (_, _, "NotOlderThan") => Ok(Match::NotOlderThan),
-            (_, _, other) => Err(FieldError::not_supported(&at, Value::from(other), &["Exact", "NotOlderThan", ""])),
-        };
-        checked.map_err(|error| invalid_options("meta.k8s.io", "ListOptions", "", &[error]))
+        }
+        if self.initial_events.is_some() {
+            let at = Path::new("sendInitialEvents");
+            errors.push(FieldError::forbidden(&at, "sendInitialEvents is forbidden for list"));
+        }
+        errors
+    }
+
+    fn errors_of_watch(&self) -> Vec<FieldError> {
+        let at = Path::new("resourceVersionMatch");
+        let mut errors = Vec::new();
+        if self.initial_events.is_some() && self.matching != "NotOlderThan" {
+            let detail = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan";
+            errors.push(FieldError::forbidden(&at, detail));
+        }
+        if self.initial_events.is_none() && !self.matching.is_empty() {
+            let detail = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided";
+            errors.push(FieldError::forbidden(&at, detail));
+        }
+        if !["", "NotOlderThan"].contains(&self.matching) {
+            errors.push(FieldError::not_supported(&at, Value::from(self.matching), &["NotOlderThan"]));
+        }
+        errors
     }
 }
 
@@ -249,6 +279,8 @@ mod tests {
         check("watch", "sendInitialEvents=true", "requires setting resourceVersionMatch to NotOlderThan");
         check("watch", "sendInitialEvents=true&resourceVersionMatch=NotOlderThan", "");
         check("watch", "resourceVersionMatch=NotOlderThan", "unless sendInitialEvents is provided");
+        let all = read("list", "resourceVersionMatch=Foo&sendInitialEvents=true").unwrap_err();
+        assert_eq!((all.matches("Forbidden").count(), all.matches("Unsupported value").count()), (2, 1), "{all}");
     }
 
     #[test]
