@@ -28,7 +28,16 @@ pub(crate) fn parse(source: &str) -> Result<Parsed, Vec<Issue>> {
         return Err(vec![Issue { at: None, message }]);
     }
     let (tokens, issues) = lexer::tokens(&text);
-    let mut parser = Parser { text: &text, tokens, at: 0, depth: 0, links: 0, nodes: Nodes::default(), issues };
+    let mut parser = Parser {
+        text: &text,
+        tokens,
+        at: 0,
+        depth: 0,
+        links: 0,
+        within: vec![&[T::End]],
+        nodes: Nodes::default(),
+        issues,
+    };
     match parser.whole() {
         Ok(root) if parser.issues.is_empty() => Ok(Parsed { root, nodes: parser.nodes }),
         Ok(_) | Err(Stop) => Err(parser.issues),
@@ -48,6 +57,8 @@ struct Parser<'t> {
     depth: usize,
     /// How many steps the chains take that we are within.
     links: usize,
+    /// What may follow each of the brackets that we are within, once it is closed.
+    within: Vec<&'static [T]>,
     nodes: Nodes,
     issues: Vec<Issue>,
 }
@@ -70,8 +81,8 @@ const STARTS: [T; 15] = [
     T::Bytes,
     T::Identifier,
 ];
-/// What can follow a bracket that closes.
-const AFTER: [T; 19] = [
+/// What makes an expression longer that could be whole.
+const LONGER: [T; 17] = [
     T::Equals,
     T::NotEquals,
     T::In,
@@ -82,14 +93,12 @@ const AFTER: [T; 19] = [
     T::And,
     T::Or,
     T::LeftBracket,
-    T::RightBracket,
-    T::RightBrace,
-    T::RightParen,
-    T::Comma,
+    T::Dot,
+    T::Minus,
     T::Question,
-    T::Colon,
     T::Plus,
     T::Star,
+    T::Slash,
     T::Percent,
 ];
 const RESERVED: [&str; 21] = [
@@ -151,12 +160,16 @@ impl Parser<'_> {
         let text = if found.kind == T::End { "<EOF>".to_owned() } else { lexer::printable(&self.text_of(found)) };
         // wire: a token too many is named otherwise when what comes after it would do.
         let surplus = found.kind != T::End && expected.contains(&self.peek_at(1));
-        let missing = !surplus
-            && matches!(expected[..], [T::RightParen | T::RightBracket])
-            && (found.kind == T::End || AFTER.contains(&found.kind));
+        let missing = match expected[..] {
+            [T::Colon] => STARTS.contains(&found.kind),
+            [T::RightParen | T::RightBracket] => {
+                LONGER.contains(&found.kind) || self.within.last().is_none_or(|after| after.contains(&found.kind))
+            }
+            _ => false,
+        };
         let message = match () {
-            () if missing => format!("missing {labels} at '{text}'"),
             () if surplus => format!("extraneous input '{text}' expecting {labels}"),
+            () if missing => format!("missing {labels} at '{text}'"),
             () => format!("mismatched input '{text}' expecting {labels}"),
         };
         self.report(found.start, format!("Syntax error: {message}"));
@@ -179,6 +192,13 @@ impl Parser<'_> {
         result
     }
 
+    /// An expression that one of these must follow.
+    fn before(&mut self, after: &'static [T]) -> Parse<Expr> {
+        self.within.push(after);
+        let expr = self.expr()?;
+        self.within.pop();
+        Ok(expr)
+    }
     fn stop(&mut self, message: String) -> Stop {
         self.issues.push(Issue { at: None, message });
         Stop
@@ -203,7 +223,9 @@ impl Parser<'_> {
         self.deeper(|p| {
             let condition = p.either()?;
             let Some(question) = p.take_if(T::Question) else { return Ok(condition) };
+            p.within.push(&[T::Colon]);
             let yes = p.either()?;
+            p.within.pop();
             p.expect(T::Colon, &[])?;
             let no = p.expr()?;
             Ok(p.nodes.call(question.start, operator::CONDITIONAL, vec![condition, yes, no]))
@@ -284,12 +306,14 @@ impl Parser<'_> {
             _ => return self.chained(),
         };
         let mut count = 0;
-        while self.take_if(first.kind).is_some() {
-            count += 1;
+        let mut last = first;
+        while let Some(token) = self.take_if(first.kind) {
+            (count, last) = (count + 1, token);
         }
         let next = self.peek();
-        if first.kind == T::Minus && next.kind == T::Not {
-            return Err(self.no_alternative(first, next));
+        if first.kind == T::Minus && (next.kind == T::Not || !STARTS.contains(&next.kind)) {
+            let stop = self.no_alternative(last, next);
+            return Err(if next.kind == T::Not { stop } else { self.unexpected(&STARTS) });
         }
         let operand = self.chained()?;
         Ok(if count % 2 == 0 { operand } else { self.nodes.call(first.start, function, vec![operand]) })
@@ -312,7 +336,13 @@ impl Parser<'_> {
         let field: Arc<str> = match name.kind {
             T::Identifier => self.text_of(name).into(),
             T::EscapedIdentifier => self.text_of(name).trim_matches('`').into(),
-            _ if optional => return Err(self.unexpected(&[T::Identifier, T::EscapedIdentifier])),
+            _ if optional => {
+                let stop = self.unexpected(&[T::Identifier, T::EscapedIdentifier]);
+                if self.issues.last().is_some_and(|issue| issue.message.contains("mismatched")) {
+                    self.report(name.start, "unsupported ident kind");
+                }
+                return Err(stop);
+            }
             _ => return Err(self.no_alternative(dot, name)),
         };
         self.take();
@@ -351,7 +381,7 @@ impl Parser<'_> {
         if !optional && !STARTS.contains(&self.peek().kind) {
             return Err(self.unexpected(&[&STARTS[..], &[T::Question]].concat()));
         }
-        let index = self.expr()?;
+        let index = self.before(&[T::RightBracket])?;
         self.expect(T::RightBracket, &[])?;
         let function = if optional { operator::OPTIONAL_INDEX } else { operator::INDEX };
         Ok(self.nodes.call(open.start, function, vec![operand, index]))
@@ -365,9 +395,9 @@ impl Parser<'_> {
             return Err(self.unexpected(&[&STARTS[..], &[T::RightParen]].concat()));
         }
         loop {
-            args.push(self.expr()?);
+            args.push(self.before(&[T::RightParen, T::Comma])?);
             if self.take_if(T::Comma).is_none() {
-                self.expect(T::RightParen, &[T::Comma])?;
+                self.expect(T::RightParen, &[])?;
                 return Ok(args);
             }
         }
@@ -397,7 +427,7 @@ impl Parser<'_> {
         match token.kind {
             T::LeftParen => {
                 self.take();
-                let inner = self.expr()?;
+                let inner = self.before(&[T::RightParen])?;
                 self.expect(T::RightParen, &[])?;
                 Ok(inner)
             }
@@ -410,38 +440,40 @@ impl Parser<'_> {
             _ => Err(self.unexpected(&STARTS)),
         }
     }
+    /// Whether another part of a list, a map or a struct begins here; when none does, its end is taken.
+    fn more(&mut self, close: T, starts: &[T], first: bool) -> Parse<bool> {
+        let comma = self.take_if(T::Comma).is_some();
+        if comma == first {
+            self.expect(close, if first { &[] } else { &[T::Comma] })?;
+            return Ok(false);
+        }
+        if self.take_if(close).is_some() {
+            return Ok(false);
+        }
+        match self.peek().kind {
+            kind if kind == T::Question || starts.contains(&kind) => Ok(true),
+            _ if first => Err(self.unexpected(&[starts, &[T::Question, T::Comma, close]].concat())),
+            _ => Err(self.unexpected(&[close])),
+        }
+    }
     fn list(&mut self) -> Parse<Expr> {
         let open = self.take();
         let mut elements = Vec::new();
-        while self.peek().kind != T::RightBracket {
-            if elements.is_empty() && self.take_if(T::Comma).is_some() {
-                break;
-            }
+        while self.more(T::RightBracket, &STARTS, elements.is_empty())? {
             let optional = self.take_if(T::Question).is_some();
-            elements.push(Element { value: self.expr()?, optional });
-            if self.take_if(T::Comma).is_none() {
-                break;
-            }
+            elements.push(Element { value: self.before(&[T::RightBracket, T::Comma])?, optional });
         }
-        self.expect(T::RightBracket, &[T::Comma])?;
         Ok(self.nodes.node(open.start, Kind::List(elements)))
     }
     fn map(&mut self) -> Parse<Expr> {
         let open = self.take();
         let mut entries = Vec::new();
-        while self.peek().kind != T::RightBrace {
-            if entries.is_empty() && self.take_if(T::Comma).is_some() {
-                break;
-            }
+        while self.more(T::RightBrace, &STARTS, entries.is_empty())? {
             let optional = self.take_if(T::Question).is_some();
-            let key = self.expr()?;
+            let key = self.before(&[T::Colon])?;
             self.expect(T::Colon, &[])?;
-            entries.push(Entry { key, value: self.expr()?, optional });
-            if self.take_if(T::Comma).is_none() {
-                break;
-            }
+            entries.push(Entry { key, value: self.before(&[T::RightBrace, T::Comma])?, optional });
         }
-        self.expect(T::RightBrace, &[T::Comma])?;
         Ok(self.nodes.node(open.start, Kind::Map(entries)))
     }
     /// A variable, a call, or a struct.
@@ -488,31 +520,18 @@ impl Parser<'_> {
             .collect();
         let open = self.take();
         let mut fields = Vec::new();
-        while self.peek().kind != T::RightBrace {
-            if fields.is_empty() && self.take_if(T::Comma).is_some() {
-                break;
-            }
+        while self.more(T::RightBrace, &[T::Identifier, T::EscapedIdentifier], fields.is_empty())? {
             let optional = self.take_if(T::Question).is_some();
-            let token = self.peek();
-            if token.kind != T::Identifier {
-                return Err(self.unexpected(&[
-                    T::RightBrace,
-                    T::Comma,
-                    T::Question,
-                    T::Identifier,
-                    T::EscapedIdentifier,
-                ]));
+            let token = self.take();
+            if !matches!(token.kind, T::Identifier | T::EscapedIdentifier) {
+                self.at -= usize::from(token.kind != T::End);
+                return Err(self.unexpected(&[T::Identifier, T::EscapedIdentifier]));
             }
-            self.take();
             let colon = self.expect(T::Colon, &[])?;
             let id = self.nodes.id(colon.start);
-            let name = self.text_of(token).into();
-            fields.push(Field { id, name, value: self.expr()?, optional });
-            if self.take_if(T::Comma).is_none() {
-                break;
-            }
+            let name = self.text_of(token).trim_matches('`').into();
+            fields.push(Field { id, name, value: self.before(&[T::RightBrace, T::Comma])?, optional });
         }
-        self.expect(T::RightBrace, &[T::Comma])?;
         Ok(self.nodes.node(open.start, Kind::Struct(Box::new(Struct { name: name.into(), fields }))))
     }
     fn literal(&mut self) -> Parse<Expr> {
