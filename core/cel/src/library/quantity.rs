@@ -122,7 +122,7 @@ fn parse(text: &str) -> Result<i128, &'static str> {
     let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(end);
     let (whole, part) = number.split_once('.').unwrap_or((number, ""));
-    if part.contains('.') || whole.is_empty() && part.is_empty() {
+    if part.contains('.') || text.is_empty() {
         return Err(FORM);
     }
     let (base, exponent) = scale(suffix)?;
@@ -166,8 +166,9 @@ fn scale(suffix: &str) -> Result<(i128, i32), &'static str> {
     if let Some(power) = decimal {
         return Ok((1, power));
     }
-    let known = |c: char| "eEinumkKMGTP+-0123456789".contains(c);
-    let wrong = if suffix.chars().all(known) { SUFFIX } else { FORM };
+    let rest = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    let rest = rest.strip_prefix(['-', '+']).unwrap_or(rest);
+    let wrong = if rest.bytes().all(|b| b.is_ascii_digit()) { SUFFIX } else { FORM };
     let power = suffix.strip_prefix(['e', 'E']).and_then(|power| power.parse().ok());
     power.filter(|power: &i32| power.abs() < 1000).map(|power| (1, power)).ok_or(wrong)
 }

@@ -57,17 +57,17 @@ impl Version {
             Some((core, before)) => (core, Some(before)),
             None => (rest, None),
         };
-        let parts: Vec<&str> = core.split('.').collect();
+        let parts: Vec<&str> = core.splitn(3, '.').collect();
         let &[major, minor, patch] = &parts[..] else {
             return Err("No Major.Minor.Patch elements found".to_owned());
         };
         let numbers = [numeric(major, "major")?, numeric(minor, "minor")?, numeric(patch, "patch")?];
         for part in build.into_iter().flat_map(|build| build.split('.')) {
-            check(part, "Build meta data")?;
+            check(part, "build meta data")?;
         }
         let before: Vec<String> = before.into_iter().flat_map(|before| before.split('.')).map(str::to_owned).collect();
         for part in &before {
-            check(part, "PreRelease")?;
+            check(part, "prerelease")?;
             if part.len() > 1 && part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()) {
                 return Err(format!("Numeric PreRelease version must not contain leading zeroes {}", quoted(part)));
             }
@@ -77,12 +77,18 @@ impl Version {
 }
 
 fn check(part: &str, what: &str) -> Result<(), String> {
-    let valid = !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    if part.is_empty() {
+        return Err(format!("{}{} is empty", what[..1].to_uppercase(), &what[1..]));
+    }
+    let valid = part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
     if valid { Ok(()) } else { Err(format!("Invalid character(s) found in {what} {}", quoted(part))) }
 }
 
 fn numeric(part: &str, what: &str) -> Result<u64, String> {
-    if part.is_empty() || !part.bytes().all(|b| b.is_ascii_digit()) {
+    if part.is_empty() {
+        return Err("strconv.ParseUint: parsing \"\": invalid syntax".to_owned());
+    }
+    if !part.bytes().all(|b| b.is_ascii_digit()) {
         return Err(format!("Invalid character(s) found in {what} number {}", quoted(part)));
     }
     if part.len() > 1 && part.starts_with('0') {
