@@ -3,17 +3,24 @@
 
 use std::sync::Arc;
 
+use gantry_kinds::table;
 use http::Request;
 use hyper::body::Incoming;
 
 use crate::app::{App, Call};
 use crate::patience::Watches;
-use crate::respond::Answer;
+use crate::respond::{self, Answer};
 use crate::route::{Endpoint, method_not_allowed};
 use crate::{Refusal, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
+    // wire: paths of groups that nobody serves are answered like paths outside the API.
+    let group = call.asked.group.as_str();
+    let served = || app.discovery.served(&app.cluster).catalog.groups().any(|(name, _)| name == group);
+    if !table::ALL.iter().any(|kind| kind.group == group) && !served() {
+        return Ok(respond::page_not_found());
+    }
     let endpoint = call.asked.resolve(&app.cluster.view())?;
     let subresource = endpoint.subresource.map_or("", |s| s.name);
     if ["log", "exec", "attach", "portforward", "proxy", "token"].contains(&subresource) {
@@ -22,7 +29,7 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
     }
     match (call.asked.verb, subresource) {
         (_, "proxy") => proxy::proxy(app, call, endpoint, request).await,
-        ("get", "log") => pods::log(app, call, endpoint.kind).await,
+        ("get", "log") => pods::log(app, call, endpoint.kind, request).await,
         ("get" | "create", "exec" | "attach") => pods::remote_command(app, call, endpoint.kind, request).await,
         ("get" | "create", "portforward") => pods::port_forward(app, call, endpoint.kind, request).await,
         ("get", _) => warned(app, endpoint, read::get(app, call, endpoint).await),

@@ -7,6 +7,7 @@
 pub mod frames;
 pub mod limits;
 pub mod port_forward;
+pub mod reading;
 pub mod remote_command;
 pub mod session;
 pub mod spdy;

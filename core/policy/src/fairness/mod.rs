@@ -84,12 +84,13 @@ impl Fairness {
         fairness
     }
 
-    /// Tells this configuration from all others: the stored objects with their revisions.
-    pub fn fingerprint(view: &View) -> String {
+    /// Tells this configuration from all others: how many objects are stored, and the newest revision of one. Whatever
+    /// is changed or added has a newer one, and whatever is removed is missing.
+    pub fn fingerprint(view: &View) -> (usize, u64) {
         let kinds = ["flowschemas", "prioritylevelconfigurations"];
         let kinds = kinds.iter().filter_map(|plural| table::by_resource(GROUP, "v1", plural));
         let objects = kinds.flat_map(|kind| view.list(kind, None));
-        objects.map(|object| format!("{}@{} ", object.name(), object.header.revision)).collect()
+        objects.fold((0, 0), |(count, newest), object| (count + 1, newest.max(object.header.revision)))
     }
 }
 

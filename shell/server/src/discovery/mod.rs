@@ -24,7 +24,7 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 /// What is served, as of some definitions.
 pub(crate) struct Served {
     /// Tells these definitions from all others.
-    pub of: String,
+    pub of: (usize, u64),
     pub catalog: Catalog,
 }
 
@@ -36,7 +36,7 @@ pub(crate) struct Discovery {
 
 impl Default for Served {
     fn default() -> Self {
-        Served { of: "nothing yet".to_owned(), catalog: Catalog::default() }
+        Served { of: (usize::MAX, 0), catalog: Catalog::default() }
     }
 }
 
@@ -53,10 +53,10 @@ impl Discovery {
     }
 }
 
-/// The definitions of custom resources, each with its revision.
-fn fingerprint(view: &View) -> String {
+/// How many definitions of custom resources there are, and the newest revision of one: no two states share both.
+fn fingerprint(view: &View) -> (usize, u64) {
     let definitions = catalog::definitions().into_iter().flat_map(|kind| view.list(kind, None));
-    definitions.map(|definition| format!("{}@{} ", definition.name(), definition.header.revision)).collect()
+    definitions.fold((0, 0), |(count, newest), definition| (count + 1, newest.max(definition.header.revision)))
 }
 
 impl Served {
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn served() -> Served {
-        Served { of: String::new(), catalog: Catalog::of(&View::new()) }
+        Served { of: (0, 0), catalog: Catalog::of(&View::new()) }
     }
 
     #[test]

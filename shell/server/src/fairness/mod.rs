@@ -28,7 +28,7 @@ use crate::query::Query;
 pub(crate) struct Fairness {
     seats: Arc<Mutex<Seats>>,
     /// The configuration, and what it was made of.
-    configuration: Mutex<(Option<String>, Arc<Configuration>)>,
+    configuration: Mutex<(Option<(usize, u64)>, Arc<Configuration>)>,
 }
 
 /// What a request was taken for, for the headers of its answer.
@@ -143,7 +143,7 @@ impl Fairness {
         let view = cluster.view();
         let of = Configuration::fingerprint(&view);
         let mut known = self.configuration.lock();
-        if known.0.as_ref() != Some(&of) {
+        if known.0 != Some(of) {
             let configuration = Arc::new(Configuration::of(&view));
             self.seats.lock().configure(&configuration.levels);
             *known = (Some(of), configuration);

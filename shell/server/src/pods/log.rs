@@ -1,21 +1,32 @@
 //! `pods/log`: options checked here, the text from the node.
 
+use futures_util::StreamExt;
 use gantry_kinds::{FieldError, KindRef, Path, Status};
+use gantry_streams::reading;
 use http::Request;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 
+use super::command::from_streams;
 use super::target::Target;
 use crate::Refusal;
 use crate::app::{App, Call};
+use crate::metrics::Gauge;
 use crate::query::{Query, encode};
 use crate::read::options::invalid_options;
 use crate::respond::{self, Answer, BodyError, full};
 
 /// Answers GET of a pod's log.
-pub(crate) async fn log(app: &App, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
+pub(crate) async fn log(
+    app: &App,
+    call: &Call,
+    kind: KindRef,
+    mut client: Request<Incoming>,
+) -> Result<Answer, Refusal> {
     let options = options(&call.query, &call.asked.name)?;
     let target = Target::find(app, call, kind)?;
     let container = target.container(call.query.text("container"))?;
@@ -28,6 +39,9 @@ pub(crate) async fn log(app: &App, call: &Call, kind: KindRef) -> Result<Answer,
     let response = app.tunnels.send(&target.node, request).await?;
     let gauge = app.metrics.long_running(&call.asked);
     let stop = app.stop.clone();
+    if reading::is_wanted(client.headers()) {
+        return through_websocket(&mut client, response.into_body(), gauge, stop);
+    }
     let body = response.into_body().map_frame(move |frame| {
         // The gauge lives as long as the text.
         let _open = &gauge;
@@ -39,6 +53,25 @@ pub(crate) async fn log(app: &App, call: &Call, kind: KindRef) -> Result<Answer,
     let body = http_body_util::StreamBody::new(frames);
     *answer.body_mut() = BodyExt::map_err(body, BodyError::from).boxed_unsync();
     Ok(answer)
+}
+
+/// Sends the text through a WebSocket, piece by piece.
+fn through_websocket(
+    client: &mut Request<Incoming>,
+    log: Incoming,
+    gauge: Gauge,
+    stop: CancellationToken,
+) -> Result<Answer, Refusal> {
+    let (response, pending) = reading::accept(client).map_err(from_streams)?;
+    let pieces = http_body_util::BodyStream::new(log);
+    let pieces = pieces.filter_map(|frame| std::future::ready(frame.ok().and_then(|frame| frame.into_data().ok())));
+    tokio::spawn(async move {
+        let _open = gauge;
+        if let Err(error) = pending.send(pieces.take_until(stop.cancelled_owned())).await {
+            tracing::debug!(%error, "a client stopped reading a log");
+        }
+    });
+    Ok(response.map(|()| full(bytes::Bytes::new())))
 }
 
 /// Checks the options and writes them as the node reads them.
