@@ -3,9 +3,10 @@
 use crate::KindRef;
 use crate::kinds::{
     binding, component_status, config_map, controller_revision, cron_job, custom_resource_definition, daemon_set,
-    deployment, endpoint_slice, endpoints, event, job, lease, limit_range, namespace, node, persistent_volume,
-    persistent_volume_claim, pod, pod_template, rbac, replica_set, replication_controller, resource_quota, reviews,
-    secret, service, service_account, stateful_set,
+    deployment, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, job, lease, limit_range,
+    namespace, network_policy, node, persistent_volume, persistent_volume_claim, pod, pod_disruption_budget,
+    pod_template, rbac, replica_set, replication_controller, resource_quota, reviews, secret, service, service_account,
+    service_cidr, stateful_set,
 };
 
 /// Every kind that is served.
@@ -42,6 +43,12 @@ pub static ALL: &[KindRef] = &[
     &cron_job::CRON_JOB,
     &job::JOB,
     &lease::LEASE,
+    &network_policy::NETWORK_POLICY,
+    &ingress_class::INGRESS_CLASS,
+    &ingress::INGRESS,
+    &ip_address::IP_ADDRESS,
+    &service_cidr::SERVICE_CIDR,
+    &pod_disruption_budget::POD_DISRUPTION_BUDGET,
     &endpoint_slice::ENDPOINT_SLICE,
     &rbac::CLUSTER_ROLE_BINDING,
     &rbac::CLUSTER_ROLE,
