@@ -102,10 +102,12 @@ fn empty(object: &Arc<Object>, turn: Turn<'_>) -> Outcome {
     outcome.intents.extend(living.map(|left| write::delete(left)));
     let value = object.value();
     let mut conditions = list_at(&value, "/status/conditions").to_vec();
-    if !conditions.iter().any(|condition| condition["type"] == "Terminating") {
+    let begun = "InstanceDeletionInProgress";
+    if !conditions.iter().any(|condition| condition["type"] == "Terminating" && condition["reason"] == begun) {
+        conditions.retain(|condition| condition["type"] != "Terminating");
         conditions.push(json!({
             "type": "Terminating", "status": "True", "lastTransitionTime": time::stamp(turn.now),
-            "reason": "InstanceDeletionInProgress", "message": "CustomResource deletion is in progress",
+            "reason": begun, "message": "CustomResource deletion is in progress",
         }));
         outcome.push(write::patch(object, "status", json!({"status": {"conditions": conditions}})));
     }

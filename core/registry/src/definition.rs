@@ -124,8 +124,11 @@ fn set(status: &mut Map<String, Value>, kind: &str, holds: bool, reason: &str, m
     }
 }
 
-/// Puts the finalizer on a definition that goes.
-pub(crate) fn hold(object: &mut Value) {
+/// Puts the finalizer on a definition that goes, and says that its objects will go first.
+pub(crate) fn hold(case: &Case<'_>, object: &mut Value) {
+    let message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon";
+    let (status, now) = (meta::map(object, "status"), case.now());
+    set(status, "Terminating", true, "InstanceDeletionPending", message, &now);
     let finalizers = meta::list(meta::of(object), "finalizers");
     if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
         finalizers.push(FINALIZER.into());

@@ -162,7 +162,7 @@ fn after(time: Timestamp, seconds_later: i64) -> String {
 
 /// A definition is held until its objects are gone.
 fn delete_definition(case: &Case<'_>, old: &Object, mut object: Value) -> Result<Decision, Refusal> {
-    definition::hold(&mut object);
+    definition::hold(case, &mut object);
     meta::of(&mut object).insert("deletionTimestamp".to_owned(), case.now().into());
     Draft::default().save(case, Some(old), object)
 }

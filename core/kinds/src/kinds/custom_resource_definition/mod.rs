@@ -128,6 +128,7 @@ impl Strategy for DefinitionStrategy {
             *new = old.clone();
             new["status"] = status;
             new["metadata"]["managedFields"] = metadata["managedFields"].clone();
+            note_storage(new);
         }
     }
 
