@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::seats::Seats;
+use super::seats::{Level, Seats};
 use crate::metrics::histogram::Histogram;
 use crate::metrics::text::{family, sample};
 
 const BUCKETS: &[f64] = &[0.0, 0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0];
+
+/// Reads a number of a flow.
+type OfFlow = fn(&Flow) -> usize;
+/// Reads times of a flow.
+type TimesOf = fn(&Flow) -> &Times;
+/// Reads a number of a level.
+type OfLevel = fn(&Level) -> usize;
 
 /// What is counted of the requests of one schema on one level.
 #[derive(Default)]
@@ -35,7 +42,7 @@ impl Times {
 pub(super) fn write(out: &mut String, seats: &Seats) {
     write_flows(out, seats);
     write_levels(out, seats);
-    let histograms: [(&str, &str, &str, fn(&Flow) -> &Times); 2] = [
+    let histograms: [(&str, &str, &str, TimesOf); 2] = [
         ("apiserver_flowcontrol_request_wait_duration_seconds", "execute", "Time that requests waited.", |f| &f.waits),
         ("apiserver_flowcontrol_request_execution_seconds", "type", "Time that requests took.", |f| &f.executions),
     ];
@@ -57,7 +64,7 @@ pub(super) fn write(out: &mut String, seats: &Seats) {
 }
 
 fn write_flows(out: &mut String, seats: &Seats) {
-    let gauges: [(&str, &str, fn(&Flow) -> usize); 3] = [
+    let gauges: [(&str, &str, OfFlow); 3] = [
         ("current_executing_requests", "Requests that are worked on.", |flow| flow.executing),
         ("current_executing_seats", "Seats that are taken.", |flow| flow.seats),
         ("current_inqueue_requests", "Requests that wait.", |flow| flow.waiting),
@@ -85,8 +92,7 @@ fn write_flows(out: &mut String, seats: &Seats) {
 }
 
 fn write_levels(out: &mut String, seats: &Seats) {
-    use super::seats::Level;
-    let gauges: [(&str, &str, fn(&Level) -> usize); 4] = [
+    let gauges: [(&str, &str, OfLevel); 4] = [
         ("nominal_limit_seats", "The share of all seats.", |level| level.nominal),
         ("lower_limit_seats", "Seats that are never lent.", |level| level.kept),
         ("upper_limit_seats", "Seats that can be had at the most.", |level| level.most),

@@ -27,8 +27,14 @@ use crate::query::Query;
 /// The seats of this server.
 pub(crate) struct Fairness {
     seats: Arc<Mutex<Seats>>,
-    /// The configuration, and what it was made of.
-    configuration: Mutex<(Option<(usize, u64)>, Arc<Configuration>)>,
+    configuration: Mutex<Known>,
+}
+
+/// The configuration, and what it was made of.
+#[derive(Default)]
+struct Known {
+    of: Option<(usize, u64)>,
+    configuration: Arc<Configuration>,
 }
 
 /// What a request was taken for, for the headers of its answer.
@@ -143,12 +149,12 @@ impl Fairness {
         let view = cluster.view();
         let of = Configuration::fingerprint(&view);
         let mut known = self.configuration.lock();
-        if known.0 != Some(of) {
+        if known.of != Some(of) {
             let configuration = Arc::new(Configuration::of(&view));
             self.seats.lock().configure(&configuration.levels);
-            *known = (Some(of), configuration);
+            *known = Known { of: Some(of), configuration };
         }
-        known.1.clone()
+        known.configuration.clone()
     }
 }
 
