@@ -29,6 +29,9 @@ pub use kinds::component_status::COMPONENT_STATUS;
 pub use kinds::config_map::CONFIG_MAP;
 pub use kinds::controller_revision::CONTROLLER_REVISION;
 pub use kinds::cron_job::CRON_JOB;
+pub use kinds::csi_driver::CSI_DRIVER;
+pub use kinds::csi_node::CSI_NODE;
+pub use kinds::csi_storage_capacity::CSI_STORAGE_CAPACITY;
 pub use kinds::custom_resource_definition::CUSTOM_RESOURCE_DEFINITION;
 pub use kinds::daemon_set::DAEMON_SET;
 pub use kinds::deployment::DEPLOYMENT;
@@ -44,18 +47,25 @@ pub use kinds::persistent_volume::PERSISTENT_VOLUME;
 pub use kinds::persistent_volume_claim::PERSISTENT_VOLUME_CLAIM;
 pub use kinds::pod::POD;
 pub use kinds::pod_template::POD_TEMPLATE;
+pub use kinds::priority_class::PRIORITY_CLASS;
 pub use kinds::rbac::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE, ROLE_BINDING};
 pub use kinds::replica_set::REPLICA_SET;
 pub use kinds::replication_controller::REPLICATION_CONTROLLER;
+pub use kinds::resource::{DEVICE_CLASS, DEVICE_TAINT_RULE, RESOURCE_CLAIM, RESOURCE_CLAIM_TEMPLATE, RESOURCE_SLICE};
 pub use kinds::resource_quota::RESOURCE_QUOTA;
 pub use kinds::reviews::{
     LOCAL_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW,
     SUBJECT_ACCESS_REVIEW, TOKEN_REVIEW,
 };
+pub use kinds::runtime_class::RUNTIME_CLASS;
 pub use kinds::secret::SECRET;
 pub use kinds::service::SERVICE;
 pub use kinds::service_account::SERVICE_ACCOUNT;
 pub use kinds::stateful_set::STATEFUL_SET;
+pub use kinds::storage_class::STORAGE_CLASS;
+pub use kinds::storage_version_migration::STORAGE_VERSION_MIGRATION;
+pub use kinds::volume_attachment::VOLUME_ATTACHMENT;
+pub use kinds::volume_attributes_class::VOLUME_ATTRIBUTES_CLASS;
 pub use quantity::Quantity;
 pub use row::{Column, Conversion, Kind, NoStrategy, Selectable, Strategy, Subresource, Update};
 pub use selector::{FieldSelector, LabelSelector};

@@ -2,11 +2,12 @@
 
 use crate::KindRef;
 use crate::kinds::{
-    binding, component_status, config_map, controller_revision, cron_job, custom_resource_definition, daemon_set,
-    deployment, endpoint_slice, endpoints, event, ingress, ingress_class, ip_address, job, lease, limit_range,
-    namespace, network_policy, node, persistent_volume, persistent_volume_claim, pod, pod_disruption_budget,
-    pod_template, rbac, replica_set, replication_controller, resource_quota, reviews, secret, service, service_account,
-    service_cidr, stateful_set,
+    binding, component_status, config_map, controller_revision, cron_job, csi_driver, csi_node, csi_storage_capacity,
+    custom_resource_definition, daemon_set, deployment, endpoint_slice, endpoints, event, ingress, ingress_class,
+    ip_address, job, lease, limit_range, namespace, network_policy, node, persistent_volume, persistent_volume_claim,
+    pod, pod_disruption_budget, pod_template, priority_class, rbac, replica_set, replication_controller, resource,
+    resource_quota, reviews, runtime_class, secret, service, service_account, service_cidr, stateful_set,
+    storage_class, storage_version_migration, volume_attachment, volume_attributes_class,
 };
 
 /// Every kind that is served.
@@ -54,6 +55,20 @@ pub static ALL: &[KindRef] = &[
     &rbac::CLUSTER_ROLE,
     &rbac::ROLE_BINDING,
     &rbac::ROLE,
+    &csi_driver::CSI_DRIVER,
+    &csi_node::CSI_NODE,
+    &csi_storage_capacity::CSI_STORAGE_CAPACITY,
+    &storage_class::STORAGE_CLASS,
+    &volume_attachment::VOLUME_ATTACHMENT,
+    &volume_attributes_class::VOLUME_ATTRIBUTES_CLASS,
+    &priority_class::PRIORITY_CLASS,
+    &runtime_class::RUNTIME_CLASS,
+    &resource::DEVICE_CLASS,
+    &resource::DEVICE_TAINT_RULE,
+    &resource::RESOURCE_CLAIM,
+    &resource::RESOURCE_CLAIM_TEMPLATE,
+    &resource::RESOURCE_SLICE,
+    &storage_version_migration::STORAGE_VERSION_MIGRATION,
 ];
 
 /// Every kind that objects are kept as.

@@ -11,8 +11,11 @@ use serde_json::{Value, json};
 
 pub use self::defaults::{pull_policy, round_to_milli, template as default_template};
 pub use self::qos::class as qos_class;
-pub use self::validate::template as check_template;
-pub use self::warnings::{template as template_warnings, template_at as template_warnings_at};
+pub use self::validate::{check_node_selector, check_tolerations, template as check_template};
+pub use self::warnings::{
+    name as name_warning, node_selector as node_selector_warnings, template as template_warnings,
+    template_at as template_warnings_at,
+};
 use crate::field::ErrorList;
 use crate::names;
 use crate::row::{Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};

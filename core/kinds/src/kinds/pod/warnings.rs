@@ -53,7 +53,7 @@ pub fn template_at(new: &Value, old: Option<&Value>, place: &[&str]) -> Vec<Stri
 }
 
 /// A name becomes a host name, and should be one.
-fn name(object: &Value) -> Option<String> {
+pub fn name(object: &Value) -> Option<String> {
     let name = str_at(object, "/metadata/name");
     let wrong = names::dns_label(name);
     let why = "this is used in Pod names and hostnames, which can result in surprising behavior; a DNS label is \
@@ -104,9 +104,14 @@ fn renamed(label: &str, path: &Path, warnings: &mut Vec<String>) {
 
 fn node_terms(spec: &Value, path: &Path, warnings: &mut Vec<String>) {
     let required = "requiredDuringSchedulingIgnoredDuringExecution";
-    let pointer = format!("/affinity/nodeAffinity/{required}/nodeSelectorTerms");
-    for (at, term) in list_at(spec, &pointer).iter().enumerate() {
-        let path = path.child(required).child("nodeSelectorTerms").index(at);
+    let selector = spec.pointer(&format!("/affinity/nodeAffinity/{required}")).unwrap_or(&Value::Null);
+    node_selector(selector, &path.child(required), warnings);
+}
+
+/// Warnings about a selector of nodes.
+pub fn node_selector(selector: &Value, path: &Path, warnings: &mut Vec<String>) {
+    for (at, term) in list_at(selector, "/nodeSelectorTerms").iter().enumerate() {
+        let path = path.child("nodeSelectorTerms").index(at);
         for (at, expression) in list_at(term, "/matchExpressions").iter().enumerate() {
             let key = path.child("matchExpressions").index(at).child("key");
             if let Some(text) = replacement(str_at(expression, "/key")) {

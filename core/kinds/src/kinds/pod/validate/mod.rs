@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::core::v1::{Pod, PodSpec, PodTemplateSpec, Volume};
 use serde_json::Value;
 
+pub use self::placement::{check_node_selector, check_tolerations};
 use crate::fencing::{self, STOP_AFTER_DISCONNECT};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::meta::{check_annotations, check_labels};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::{
-    NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration, TopologySpreadConstraint,
-    WeightedPodAffinityTerm,
+    NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration,
+    TopologySpreadConstraint, WeightedPodAffinityTerm,
 };
 
 use crate::field::{ErrorList, FieldError, Path};
@@ -63,13 +63,7 @@ pub fn check_affinity(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     if let Some(node) = &affinity.node_affinity {
         let path = path.child("nodeAffinity");
         if let Some(required) = &node.required_during_scheduling_ignored_during_execution {
-            let path = path.child(REQUIRED).child("nodeSelectorTerms");
-            if required.node_selector_terms.is_empty() {
-                errors.push(FieldError::required(&path, "must have at least one node selector term"));
-            }
-            for (at, term) in required.node_selector_terms.iter().enumerate() {
-                check_node_term(term, &path.index(at), errors);
-            }
+            check_node_selector(required, &path.child(REQUIRED), errors);
         }
         let preferred = node.preferred_during_scheduling_ignored_during_execution.iter().flatten();
         for (at, preferred) in preferred.enumerate() {
@@ -87,6 +81,17 @@ pub fn check_affinity(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
         let required = pods.required_during_scheduling_ignored_during_execution.as_deref();
         let preferred = pods.preferred_during_scheduling_ignored_during_execution.as_deref();
         check_pod_terms(required, preferred, &path.child("podAntiAffinity"), errors);
+    }
+}
+
+/// Checks a selector of nodes.
+pub fn check_node_selector(selector: &NodeSelector, path: &Path, errors: &mut ErrorList) {
+    let path = path.child("nodeSelectorTerms");
+    if selector.node_selector_terms.is_empty() {
+        errors.push(FieldError::required(&path, "must have at least one node selector term"));
+    }
+    for (at, term) in selector.node_selector_terms.iter().enumerate() {
+        check_node_term(term, &path.index(at), errors);
     }
 }
 

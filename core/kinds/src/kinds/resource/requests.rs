@@ -1,0 +1,177 @@
+//! What a claim asks for: requests, constraints between them, and configuration.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+use super::{EFFECTS, check_length, check_subdomain};
+use crate::field::{ErrorList, FieldError, Path};
+use crate::kinds::csi_driver::check_driver_name;
+use crate::names;
+use crate::rules;
+use crate::tree::{child, child_or_new, children, fill, int_at, list_at, str_at};
+
+const MODES: [&str; 2] = ["All", "ExactCount"];
+const ONE_OF: &str = "exactly one of `exactly` or `firstAvailable` is required";
+
+/// Fills in a claim's spec.
+pub fn default(spec: &mut Map<String, Value>) {
+    let devices = child_or_new(spec, "devices");
+    for request in children(devices, "requests") {
+        if let Some(exactly) = child(request, "exactly") {
+            default_request(exactly);
+        }
+        children(request, "firstAvailable").for_each(default_request);
+    }
+}
+
+fn default_request(request: &mut Map<String, Value>) {
+    fill(request, "allocationMode", "ExactCount");
+    let count = request.get("count").and_then(Value::as_i64).unwrap_or_default();
+    if request["allocationMode"] == "ExactCount" && count == 0 {
+        request.insert("count".to_owned(), Value::from(1));
+    }
+    for toleration in children(request, "tolerations") {
+        fill(toleration, "operator", "Equal");
+    }
+}
+
+/// Checks a claim's spec.
+pub fn check(spec: &Value, path: &Path, errors: &mut ErrorList) {
+    let path = path.child("devices");
+    let requests = list_at(spec, "/devices/requests");
+    let list = path.child("requests");
+    check_length(requests, &list, errors);
+    let mut known = BTreeSet::new();
+    for (at, request) in requests.iter().enumerate() {
+        let path = list.index(at);
+        let name = str_at(request, "/name");
+        check_label(name, &path.child("name"), errors);
+        check_kind_of_request(request, &path, errors);
+        if !known.insert(name.to_owned()) {
+            errors.push(FieldError::duplicate(&path, request.clone()));
+        }
+        for sub in list_at(request, "/firstAvailable") {
+            known.insert(format!("{name}/{}", str_at(sub, "/name")));
+        }
+    }
+    let constraints = list_at(spec, "/devices/constraints");
+    check_constraints(constraints, &known, &path.child("constraints"), errors);
+    check_config(list_at(spec, "/devices/config"), Some(&known), &path.child("config"), errors);
+}
+
+fn check_label(name: &str, path: &Path, errors: &mut ErrorList) {
+    if name.is_empty() {
+        errors.push(FieldError::required(path, ""));
+    } else {
+        rules::each(name, names::dns_label(name), path, errors);
+    }
+}
+
+fn check_kind_of_request(request: &Value, path: &Path, errors: &mut ErrorList) {
+    let exactly = request.get("exactly").filter(|exactly| !exactly.is_null());
+    let alternatives = list_at(request, "/firstAvailable");
+    match (exactly, alternatives.is_empty()) {
+        (None, true) => errors.push(FieldError::required(path, ONE_OF)),
+        (Some(_), false) => {
+            let detail = format!("{ONE_OF}, but multiple fields are set");
+            errors.push(FieldError::invalid(path, Value::Null, detail));
+        }
+        (Some(exactly), true) => check_device_request(exactly, &path.child("exactly"), errors),
+        (None, false) => {
+            for (at, one) in alternatives.iter().enumerate() {
+                let path = path.child("firstAvailable").index(at);
+                check_label(str_at(one, "/name"), &path.child("name"), errors);
+                check_device_request(one, &path, errors);
+            }
+        }
+    }
+}
+
+fn check_device_request(request: &Value, path: &Path, errors: &mut ErrorList) {
+    check_subdomain(str_at(request, "/deviceClassName"), &path.child("deviceClassName"), errors);
+    check_selectors(list_at(request, "/selectors"), &path.child("selectors"), errors);
+    let mode = str_at(request, "/allocationMode");
+    let count = int_at(request, "/count").unwrap_or_default();
+    match mode {
+        "All" if count != 0 => {
+            let detail = "must not be specified when allocationMode is 'All'";
+            errors.push(FieldError::invalid(&path.child("count"), count, detail));
+        }
+        "ExactCount" if count <= 0 => {
+            errors.push(FieldError::invalid(&path.child("count"), count, "must be greater than zero"));
+        }
+        _ => {}
+    }
+    rules::one_of(mode, &MODES, &path.child("allocationMode"), errors);
+    for (at, toleration) in list_at(request, "/tolerations").iter().enumerate() {
+        check_toleration(toleration, &path.child("tolerations").index(at), errors);
+    }
+}
+
+fn check_toleration(toleration: &Value, path: &Path, errors: &mut ErrorList) {
+    let (key, effect) = (str_at(toleration, "/key"), str_at(toleration, "/effect"));
+    if !key.is_empty() {
+        rules::each(key, names::qualified_name(key), &path.child("key"), errors);
+    }
+    rules::one_of(str_at(toleration, "/operator"), &["Equal", "Exists"], &path.child("operator"), errors);
+    if !effect.is_empty() {
+        rules::one_of(effect, &EFFECTS, &path.child("effect"), errors);
+    }
+}
+
+/// Checks that each selector says something.
+pub fn check_selectors(selectors: &[Value], path: &Path, errors: &mut ErrorList) {
+    check_length(selectors, path, errors);
+    for (at, selector) in selectors.iter().enumerate() {
+        if selector.get("cel").is_none_or(Value::is_null) {
+            errors.push(FieldError::required(&path.index(at).child("cel"), ""));
+        }
+    }
+}
+
+fn check_constraints(constraints: &[Value], known: &BTreeSet<String>, list: &Path, errors: &mut ErrorList) {
+    check_length(constraints, list, errors);
+    for (at, constraint) in constraints.iter().enumerate() {
+        let path = list.index(at);
+        check_names(list_at(constraint, "/requests"), known, &path.child("requests"), errors);
+        let given = |field: &str| constraint.get(field).is_some_and(|value| !value.is_null());
+        if !given("matchAttribute") && !given("distinctAttribute") {
+            // wire: the words speak of several also where there is none.
+            let detail = "exactly one of \"matchAttribute\" or \"distinctAttribute\" is required, but multiple fields \
+                are set";
+            errors.push(FieldError::required(&path, detail));
+        }
+    }
+}
+
+/// Checks configurations, and that they name requests which are known.
+pub fn check_config(configs: &[Value], known: Option<&BTreeSet<String>>, list: &Path, errors: &mut ErrorList) {
+    check_length(configs, list, errors);
+    for (at, config) in configs.iter().enumerate() {
+        let path = list.index(at);
+        if let Some(known) = known {
+            check_names(list_at(config, "/requests"), known, &path.child("requests"), errors);
+        }
+        let Some(opaque) = config.get("opaque").filter(|opaque| !opaque.is_null()) else {
+            errors.push(FieldError::required(&path.child("opaque"), ""));
+            continue;
+        };
+        let path = path.child("opaque");
+        check_driver_name(str_at(opaque, "/driver"), &path.child("driver"), errors);
+        if !opaque.get("parameters").is_some_and(Value::is_object) {
+            let path = path.child("parameters");
+            errors.push(FieldError::invalid(&path, "<value omitted>", "must be a valid JSON object"));
+        }
+    }
+}
+
+fn check_names(requests: &[Value], known: &BTreeSet<String>, list: &Path, errors: &mut ErrorList) {
+    for (at, name) in requests.iter().filter_map(Value::as_str).enumerate() {
+        if !known.contains(name) {
+            let detail = "must be the name of a request in the claim or the name of a request and a subrequest \
+                separated by '/'";
+            errors.push(FieldError::invalid(&list.index(at), name, detail));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! VolumeAttributesClasses.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::storage_class::{check_parameters, check_provisioner};
+use crate::columns::{AGE, NAME, age_of, name};
+use crate::field::{ErrorList, FieldError, Path};
+use crate::names;
+use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
+use crate::tree::{list_at, map_at, str_at};
+
+/// The row of `VolumeAttributesClass`.
+pub static VOLUME_ATTRIBUTES_CLASS: Kind = Kind {
+    group: "storage.k8s.io",
+    version: "v1",
+    kind: "VolumeAttributesClass",
+    plural: "volumeattributesclasses",
+    singular: "volumeattributesclass",
+    version_of: None,
+    short_names: &["vac"],
+    categories: &[],
+    namespaced: false,
+    verbs: STORED_VERBS,
+    subresources: &[],
+    schema: "io.k8s.api.storage.v1.VolumeAttributesClass",
+    strategy: &VolumeAttributesClassStrategy,
+    columns: &[NAME, Column::field("DriverName", "io.k8s.api.storage.v1.VolumeAttributesClass.driverName"), AGE],
+    cells,
+    selectable: &[],
+};
+
+/// Keeps a class while volumes use it.
+const FINALIZER: &str = "kubernetes.io/vac-protection";
+
+fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
+    vec![name(o), Value::from(str_at(o, "/driverName")), age_of(o, now)]
+}
+
+struct VolumeAttributesClassStrategy;
+
+impl Strategy for VolumeAttributesClassStrategy {
+    fn prepare_create(&self, object: &mut Value) {
+        let mut finalizers = list_at(object, "/metadata/finalizers").to_vec();
+        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+            finalizers.push(Value::from(FINALIZER));
+            object["metadata"]["finalizers"] = json!(finalizers);
+        }
+    }
+
+    fn validate(&self, object: &Value) -> ErrorList {
+        let mut errors = ErrorList::new();
+        check_provisioner(str_at(object, "/driverName"), &Path::new("driverName"), &mut errors);
+        if map_at(object, "/parameters").next().is_none() {
+            errors.push(FieldError::required(&Path::new("parameters"), "must contain at least one key/value pair"));
+        }
+        check_parameters(object, &mut errors);
+        errors
+    }
+
+    fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
+        let changed = ["driverName", "parameters"].into_iter().filter(|field| new.get(field) != old.get(field));
+        changed
+            .map(|field| FieldError::forbidden(&Path::new(field), format!("updates to {field} are forbidden.")))
+            .collect()
+    }
+
+    fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
+        names::dns_subdomain(names::stem(name, prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_is_protected_and_stays() {
+        let mut object = json!({"metadata": {"name": "a"}, "driverName": "d", "parameters": {"a": "b"}});
+        VolumeAttributesClassStrategy.prepare_create(&mut object);
+        assert_eq!(object["metadata"]["finalizers"], json!([FINALIZER]));
+        let changed = json!({"driverName": "e", "parameters": {"a": "b"}});
+        let errors = VolumeAttributesClassStrategy.validate_update(&changed, &object, Update::Main);
+        assert_eq!(errors[0].to_string(), "driverName: Forbidden: updates to driverName are forbidden.");
+        let errors = VolumeAttributesClassStrategy.validate(&json!({"driverName": "d"}));
+        assert_eq!(errors[0].to_string(), "parameters: Required value: must contain at least one key/value pair");
+    }
+}
