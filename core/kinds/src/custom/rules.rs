@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gantry_cel::{Activation, Budget, Declared, Env, Program};
+use gantry_cel::{Activation, Budget, Declared, Env, EvalError, Program};
 use serde_json::Value;
 
 use super::path::JsonPath;
 use super::validate::json_type;
 use crate::field::{ErrorList, FieldError, Path};
+
+/// A message that an expression makes is at most this long.
+const MESSAGE_BYTES: usize = 5120;
 
 /// The rules of a schema, by the places where there are any.
 #[derive(Debug, Default)]
@@ -55,34 +58,43 @@ impl Rules {
         errors
     }
 
-    fn walk(&self, value: &Value, old: Option<&Value>, path: &Path, budget: &mut Budget, errors: &mut ErrorList) {
-        if budget.is_exhausted() || old == Some(value) {
-            return;
+    /// Says whether to go on: a rule that costs too much ends all.
+    fn walk(
+        &self,
+        value: &Value,
+        old: Option<&Value>,
+        path: &Path,
+        budget: &mut Budget,
+        errors: &mut ErrorList,
+    ) -> bool {
+        if old == Some(value) {
+            return true;
         }
         for rule in &self.own {
-            rule.check(value, old, path, budget, errors);
+            let goes_on = rule.check(value, old, path, budget, errors);
             if budget.is_exhausted() {
                 let why =
                     "validation failed due to running out of cost budget, no further validation rules will be run";
                 errors.push(FieldError::invalid(path, json_type(value), why));
-                return;
+                return false;
+            }
+            if !goes_on {
+                return false;
             }
         }
         match value {
-            Value::Object(fields) => {
-                for (name, field) in fields {
-                    if let Some(rules) = self.fields.get(name).or(self.others.as_deref()) {
-                        rules.walk(field, old.and_then(|old| old.get(name)), &path.child(name), budget, errors);
-                    }
-                }
-            }
-            Value::Array(items) => {
-                let Some(rules) = &self.items else { return };
-                for (index, item) in items.iter().enumerate() {
-                    rules.walk(item, self.counterpart(old, item), &path.index(index), budget, errors);
-                }
-            }
-            _ => {}
+            Value::Object(fields) => fields.iter().all(|(name, field)| {
+                let rules = self.fields.get(name).or(self.others.as_deref());
+                let old = old.and_then(|old| old.get(name));
+                rules.is_none_or(|rules| rules.walk(field, old, &path.child(name), budget, errors))
+            }),
+            Value::Array(items) => self.items.as_ref().is_none_or(|rules| {
+                let mut items = items.iter().enumerate();
+                items.all(|(index, item)| {
+                    rules.walk(item, self.counterpart(old, item), &path.index(index), budget, errors)
+                })
+            }),
+            _ => true,
         }
     }
 
@@ -93,31 +105,53 @@ impl Rules {
 }
 
 impl Rule {
-    fn check(&self, value: &Value, old: Option<&Value>, path: &Path, budget: &mut Budget, errors: &mut ErrorList) {
+    /// Says whether other rules may be checked after it.
+    fn check(
+        &self,
+        value: &Value,
+        old: Option<&Value>,
+        path: &Path,
+        budget: &mut Budget,
+        errors: &mut ErrorList,
+    ) -> bool {
         if old.is_none() && self.program.uses("oldSelf") && !self.optional_old {
-            return;
+            return true;
         }
         let activation = self.activation(value, old);
         let held = self.program.evaluate(&activation, budget);
         if budget.is_exhausted() {
-            return;
+            return false;
         }
         let broken = match held {
-            Ok(held) if held.as_bool() == Some(true) => return,
+            Ok(held) if held.as_bool() == Some(true) => return true,
             Ok(_) => None,
-            Err(error) => Some(format!("{error} evaluating rule: {}", self.message.as_deref().unwrap_or(&self.source))),
+            Err(EvalError::CostLimit) => {
+                let why = "no further validation rules will be run due to call cost exceeds limit for rule";
+                let rule = self.message.as_deref().unwrap_or(&self.source);
+                let why = format!("'{}': {why}: {rule}", EvalError::CostLimit);
+                errors.push(FieldError::invalid(path, json_type(value), why));
+                return false;
+            }
+            Err(error) => Some(self.failure(&error.to_string())),
         };
         if let Some(why) = broken {
             errors.push(FieldError::invalid(path, json_type(value), why));
-            return;
+            return true;
         }
+        errors.push(self.refusal(value, old, path, budget));
+        true
+    }
+
+    fn refusal(&self, value: &Value, old: Option<&Value>, path: &Path, budget: &mut Budget) -> FieldError {
         let message = self.message_program.as_ref().and_then(|program| {
             let text = program.evaluate(&self.activation(value, old), budget).ok()?;
-            text.as_str().map(str::to_owned).filter(|text| !text.trim().is_empty() && !text.contains('\n'))
+            text.as_str()
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty() && !text.contains('\n') && text.len() <= MESSAGE_BYTES)
         });
         let message = message.unwrap_or_else(|| self.said());
         let path = self.field_path.as_ref().map_or_else(|| path.clone(), |below| Path::new(&join(path, below)));
-        errors.push(match self.reason {
+        match self.reason {
             "FieldValueRequired" => FieldError::required(&path, &message),
             "FieldValueForbidden" => FieldError::forbidden(&path, message),
             "FieldValueDuplicate" => FieldError::duplicate(&path, value.clone()),
@@ -125,7 +159,17 @@ impl Rule {
                 FieldError { path, reason: "FieldValueInvalid", message: format!("Invalid value: {message}") }
             }
             _ => FieldError::invalid(&path, shown_value(value), message),
-        });
+        }
+    }
+
+    /// What is said of a rule that could not be evaluated.
+    fn failure(&self, error: &str) -> String {
+        let rule = self.message.as_deref().unwrap_or(&self.source);
+        if error.starts_with("no such overload") {
+            let why = "call arguments did not match a supported operator, function or macro signature for rule";
+            return format!("'{error}': {why}: {rule}");
+        }
+        format!("{error} evaluating rule: {rule}")
     }
 
     fn activation<'a>(&self, value: &'a Value, old: Option<&'a Value>) -> Activation<'a> {
@@ -191,6 +235,7 @@ fn compile_rule(rule: &Value, declared: &Declared) -> Option<Rule> {
     let text = |key: &str| rule.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let optional_old = rule["optionalOldSelf"] == true;
     let env = environment(declared, optional_old);
+    let env = Arc::new(Env::clone(&env).stored());
     let source = text("rule")?.to_owned();
     Some(Rule {
         program: Program::compile(&source, &env).ok()?,

@@ -15,7 +15,8 @@ const ADVICE: &str = "(try simplifying the rule, or adding maxItems, maxProperti
 #[derive(Clone)]
 struct Place {
     path: Path,
-    times: u64,
+    /// `None` where nothing bounds it but the size of a request.
+    times: Option<u64>,
     uncorrelated: Option<Path>,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn validate(schema: &Value, path: &Path, errors: &mut ErrorList) {
         return;
     }
     let mut spent: Vec<(Path, u64)> = Vec::new();
-    let root = Place { path: path.clone(), times: 1, uncorrelated: None };
+    let root = Place { path: path.clone(), times: Some(1), uncorrelated: None };
     walk(schema, true, &root, &mut spent, errors);
     let total = spent.iter().fold(0_u64, |sum, (_, cost)| sum.saturating_add(*cost));
     if total <= limits::DEFINITION_ESTIMATE {
@@ -72,10 +73,9 @@ fn walk(schema: &Value, root: bool, place: &Place, spent: &mut Vec<(Path, u64)>,
     ] {
         let Some(of) = schema.get(key).filter(|of| of.is_object()) else { continue };
         let bound = schema.get(most).and_then(Value::as_u64);
-        let bound = bound.or_else(|| Declared::from_openapi(schema, false, "self").map(|d| d.max_elements()));
         let below = Place {
             path: place.path.child(key),
-            times: place.times.saturating_mul(bound.unwrap_or(u64::MAX)),
+            times: place.times.zip(bound).map(|(times, bound)| times.saturating_mul(bound)),
             uncorrelated: place.uncorrelated.clone().or_else(|| (!by_key).then(|| place.path.clone())),
         };
         walk(of, false, &below, spent, errors);
@@ -105,6 +105,7 @@ fn check(
     spent: &mut Vec<(Path, u64)>,
     errors: &mut ErrorList,
 ) {
+    let times = place.times.unwrap_or_else(|| declared.max_cardinality());
     let env = rule_environment(declared, rule["optionalOldSelf"] == true);
     let source = str_at(rule, "/rule");
     match Program::compile(source, &env) {
@@ -114,7 +115,7 @@ fn check(
             errors.push(FieldError::invalid(&at.child("rule"), rule.clone(), why));
         }
         Ok(program) => {
-            cost(&program, "rule", place, &at.child("rule"), spent, errors);
+            cost(&program, "rule", times, &at.child("rule"), spent, errors);
             if let (true, Some(list)) = (program.uses("oldSelf"), &place.uncorrelated) {
                 let why = format!("oldSelf cannot be used on the uncorrelatable portion of the schema within {list}");
                 errors.push(FieldError::invalid(&at.child("rule"), source, why));
@@ -135,12 +136,12 @@ fn check(
             let why = "messageExpression compilation failed: messageExpression must evaluate to a string";
             errors.push(FieldError::invalid(&at, rule.clone(), why));
         }
-        Ok(program) => cost(&program, "messageExpression", place, &at, spent, errors),
+        Ok(program) => cost(&program, "messageExpression", times, &at, spent, errors),
     }
 }
 
-fn cost(program: &Program, what: &str, place: &Place, at: &Path, spent: &mut Vec<(Path, u64)>, errors: &mut ErrorList) {
-    let cost = program.max_cost().saturating_mul(place.times);
+fn cost(program: &Program, what: &str, times: u64, at: &Path, spent: &mut Vec<(Path, u64)>, errors: &mut ErrorList) {
+    let cost = program.max_cost().saturating_mul(times);
     spent.push((at.clone(), cost));
     if cost > limits::RULE_ESTIMATE {
         let by = factor(cost, limits::RULE_ESTIMATE);
