@@ -4,6 +4,8 @@ mod escalation;
 mod lifecycle;
 mod node;
 mod pods;
+mod priority;
+mod runtime_class;
 mod service_account;
 
 use gantry_kinds::{NODE, POD, Update};
@@ -26,8 +28,9 @@ pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> 
         taint_new(object);
     }
     if case.kind() == &POD {
-        pods::priority(case, object)?;
+        priority::resolve(case, object, draft)?;
         pods::tolerations(object);
+        runtime_class::admit(case, object, draft)?;
     }
     Ok(())
 }
@@ -37,7 +40,7 @@ pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<
     escalation::check(case, new, Some(old))?;
     node::update(case, new, old, way)?;
     if case.kind() == &POD && way == Update::Main {
-        pods::keep_priority(new, old);
+        priority::keep(new, old);
         pods::tolerations(new);
     }
     Ok(())
@@ -46,6 +49,7 @@ pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<
 /// Admits a deletion.
 pub(crate) fn delete(case: &Case<'_>, old: &Object) -> Result<(), Refusal> {
     lifecycle::delete(case)?;
+    priority::delete(case)?;
     node::delete(case, old)
 }
 

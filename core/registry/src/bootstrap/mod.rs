@@ -8,6 +8,7 @@
 mod api_services;
 mod roles;
 
+use gantry_kinds::kinds::priority_class::SYSTEM;
 use gantry_kinds::tree::{list_at, str_at};
 use gantry_kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KindRef, ROLE, ROLE_BINDING, table};
 use gantry_view::View;
@@ -28,6 +29,7 @@ pub fn objects(settings: &Settings) -> Vec<Value> {
     let namespaces = names.map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
     let mut objects = Vec::from(namespaces);
     objects.extend(services(settings));
+    objects.extend(priority_classes());
     objects.extend(roles::objects());
     objects.extend(gantry_policy::fairness::objects());
     objects.extend(api_services::objects());
@@ -63,6 +65,15 @@ fn services(settings: &Settings) -> [Value; 2] {
         },
     });
     [api, dns]
+}
+
+fn priority_classes() -> impl Iterator<Item = Value> {
+    SYSTEM.into_iter().map(|(name, value, description)| {
+        json!({
+            "apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}, "value": value,
+            "description": description,
+        })
+    })
 }
 
 /// What must be done so that the view holds all of it: creations, and additions to what is short of something.

@@ -1,4 +1,4 @@
-use gantry_kinds::{NODE, POD, SERVICE_ACCOUNT};
+use gantry_kinds::{NODE, POD, PRIORITY_CLASS, RUNTIME_CLASS, SERVICE_ACCOUNT};
 use serde_json::json;
 
 use super::*;
@@ -117,4 +117,43 @@ fn nodes_touch_only_what_is_theirs() {
     refused(world.execute(&as_node("n2", status())), 403, why);
     world.execute(&as_node("n1", status())).expect("reported");
     assert_eq!(world.get(&POD, "web", "p").map(|p| p["status"]["phase"].clone()), Some(json!("Running")));
+}
+
+#[test]
+fn classes_give_pods_priority_and_overhead() {
+    let mut world = World::new();
+    let low = json!({"metadata": {"name": "low"}, "value": 7, "preemptionPolicy": "Never", "globalDefault": true});
+    world.create(&PRIORITY_CLASS, "", low).expect("created");
+    let class = json!({"metadata": {"name": "vm"}, "handler": "vm", "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"a": "b"}, "tolerations": [{"key": "k", "operator": "Exists"}]}});
+    world.create(&RUNTIME_CLASS, "", class).expect("created");
+    let (_, made) = world.create(&POD, "web", pod("p", json!({"runtimeClassName": "vm"}))).expect("created");
+    let spec = &made["spec"];
+    assert_eq!((&spec["priorityClassName"], &spec["priority"]), (&json!("low"), &json!(7)));
+    assert_eq!(spec["preemptionPolicy"], "Never");
+    assert_eq!((&spec["overhead"], &spec["nodeSelector"]), (&json!({"cpu": "250m"}), &json!({"a": "b"})));
+    assert_eq!(spec["tolerations"][2], json!({"key": "k", "operator": "Exists"}));
+    let mut check = |spec: Value, why: &str| {
+        let message = format!("pods \"q\" is forbidden: {why}");
+        refused(world.create(&POD, "web", pod("q", spec)), 403, &message);
+    };
+    check(json!({"runtimeClassName": "zz"}), "pod rejected: RuntimeClass \"zz\" not found");
+    check(
+        json!({"runtimeClassName": "vm", "overhead": {"cpu": "1"}}),
+        "pod rejected: Pod's Overhead doesn't match RuntimeClass's defined Overhead",
+    );
+    check(
+        json!({"runtimeClassName": "vm", "nodeSelector": {"a": "c"}}),
+        "conflict: runtimeClass.scheduling.nodeSelector[a] = b; pod.spec.nodeSelector[a] = c",
+    );
+}
+
+#[test]
+fn the_clusters_own_classes_stay() {
+    let mut world = World::new();
+    let (name, value) = ("system-node-critical", 2_000_001_000);
+    world.create(&PRIORITY_CLASS, "", json!({"metadata": {"name": name}, "value": value})).expect("created");
+    let message = "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority \
+                   class and cannot be deleted";
+    refused(world.delete(&PRIORITY_CLASS, "", name, DeleteOptions::default()), 403, message);
 }
