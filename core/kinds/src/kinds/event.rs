@@ -26,18 +26,7 @@ pub static EVENT: Kind = Kind {
     subresources: &[],
     schema: "io.k8s.api.core.v1.Event",
     strategy: &EventStrategy,
-    columns: &[
-        Column::field("Last Seen", "io.k8s.api.core.v1.Event.lastTimestamp"),
-        Column::field("Type", "io.k8s.api.core.v1.Event.type"),
-        Column::field("Reason", "io.k8s.api.core.v1.Event.reason"),
-        Column::field("Object", "io.k8s.api.core.v1.Event.involvedObject"),
-        Column::field("Subobject", "io.k8s.api.core.v1.ObjectReference.fieldPath").wide(),
-        Column::field("Source", "io.k8s.api.core.v1.Event.source").wide(),
-        Column::field("Message", "io.k8s.api.core.v1.Event.message"),
-        Column::field("First Seen", "io.k8s.api.core.v1.Event.firstTimestamp").wide(),
-        Column::field("Count", "io.k8s.api.core.v1.Event.count").wide(),
-        NAME.wide(),
-    ],
+    columns: COLUMNS,
     cells,
     selectable: &[
         ("involvedObject.kind", |o| text(o, "/involvedObject/kind")),
@@ -53,6 +42,20 @@ pub static EVENT: Kind = Kind {
         ("type", |o| text(o, "/type")),
     ],
 };
+
+/// The columns, whatever the version.
+pub(super) static COLUMNS: &[Column] = &[
+    Column::field("Last Seen", "io.k8s.api.core.v1.Event.lastTimestamp"),
+    Column::field("Type", "io.k8s.api.core.v1.Event.type"),
+    Column::field("Reason", "io.k8s.api.core.v1.Event.reason"),
+    Column::field("Object", "io.k8s.api.core.v1.Event.involvedObject"),
+    Column::field("Subobject", "io.k8s.api.core.v1.ObjectReference.fieldPath").wide(),
+    Column::field("Source", "io.k8s.api.core.v1.Event.source").wide(),
+    Column::field("Message", "io.k8s.api.core.v1.Event.message"),
+    Column::field("First Seen", "io.k8s.api.core.v1.Event.firstTimestamp").wide(),
+    Column::field("Count", "io.k8s.api.core.v1.Event.count").wide(),
+    NAME.wide(),
+];
 
 const INSTANCE_MAX: usize = 128;
 const ACTION_MAX: usize = 128;
