@@ -3,6 +3,7 @@
 mod columns;
 mod defaults;
 mod qos;
+mod resize;
 mod update;
 mod validate;
 mod warnings;
@@ -85,6 +86,13 @@ pub static POD: Kind = Kind {
             verbs: &["create", "delete", "get", "patch", "update"],
         },
         Subresource {
+            name: "resize",
+            group_version: None,
+            kind: "Pod",
+            schema: "io.k8s.api.core.v1.Pod",
+            verbs: STATUS_VERBS,
+        },
+        Subresource {
             name: "status",
             group_version: None,
             kind: "Pod",
@@ -149,6 +157,7 @@ impl Strategy for PodStrategy {
                     crate::tree::remove(&mut new["spec"], "ephemeralContainers");
                 }
             }
+            Update::Sub("resize") => resize::prepare(new, old),
             _ => keep(new, old, "status"),
         }
     }
@@ -161,6 +170,7 @@ impl Strategy for PodStrategy {
         match update {
             Update::Sub("status") => update::check_status(new, old),
             Update::Sub("ephemeralcontainers") => update::check_ephemeral(new, old),
+            Update::Sub("resize") => resize::check(new, old),
             _ => update::check(new, old),
         }
     }
