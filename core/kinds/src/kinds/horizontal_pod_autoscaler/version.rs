@@ -16,11 +16,7 @@ pub static HORIZONTAL_POD_AUTOSCALER_V1: Kind = Kind {
     kind: "HorizontalPodAutoscaler",
     plural: "horizontalpodautoscalers",
     singular: "horizontalpodautoscaler",
-    version_of: Some(&Conversion {
-        stored: &HORIZONTAL_POD_AUTOSCALER,
-        to_stored: to_stored,
-        from_stored: from_stored,
-    }),
+    version_of: Some(&Conversion { stored: &HORIZONTAL_POD_AUTOSCALER, to_stored, from_stored }),
     short_names: &["hpa"],
     categories: &["all"],
     namespaced: true,
