@@ -133,7 +133,8 @@ fn check(object: &Value) -> ErrorList {
     }
     if str_at(spec, "/stubPKCS10Request").is_empty() {
         let detail = "exactly one of (stubPKCS10Request) or (pkixPublicKey, proofOfPossession) must be set";
-        errors.push(FieldError::invalid_bare(&path, detail));
+        let message = format!("Invalid value: {detail}");
+        errors.push(FieldError { path, reason: "FieldValueInvalid", message });
     }
     errors
 }
