@@ -50,10 +50,7 @@ pub static CERTIFICATE_SIGNING_REQUEST: Kind = Kind {
     columns: &[
         NAME,
         AGE,
-        Column::text(
-            "SignerName",
-            "Requested signer for the request. It is a qualified name in the form: `scope-hostname.io/name`. If empty, it will be defaulted:\n 1. If it's a kubelet client certificate, it is assigned\n    \"kubernetes.io/kube-apiserver-client-kubelet\".\n 2. If it's a kubelet serving certificate, it is assigned\n    \"kubernetes.io/kubelet-serving\".\n 3. Otherwise, it is assigned \"kubernetes.io/legacy-unknown\".\nDistribution of trust for signers happens out of band. You can select on this field using `spec.signerName`.",
-        ),
+        Column::field("SignerName", "io.k8s.api.certificates.v1.CertificateSigningRequestSpec.signerName"),
         Column::text("Requestor", "Base64-encoded PKCS#10 CSR data"),
         Column::field(
             "RequestedDuration",

@@ -1,5 +1,6 @@
 //! What the cluster adds to objects and what it refuses beyond the rules of their kinds, in upstream's order.
 
+mod certificates;
 mod escalation;
 mod lifecycle;
 mod node;
@@ -24,6 +25,7 @@ pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> 
         service_account::admit(case, object, draft)?;
     }
     node::create(case, object)?;
+    certificates::name_requester(case, object);
     if case.kind() == &NODE {
         taint_new(object);
     }

@@ -1,6 +1,6 @@
 use gantry_kinds::{
-    CLUSTER_ROLE, CONFIG_MAP, LOCAL_SUBJECT_ACCESS_REVIEW, ROLE, ROLE_BINDING, SELF_SUBJECT_ACCESS_REVIEW,
-    SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW,
+    CERTIFICATE_SIGNING_REQUEST, CLUSTER_ROLE, CONFIG_MAP, LOCAL_SUBJECT_ACCESS_REVIEW, ROLE, ROLE_BINDING,
+    SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW,
 };
 use serde_json::json;
 
@@ -33,6 +33,19 @@ fn nobody_without_rights_writes() {
     let ask = as_eve(request(&CONFIG_MAP, "web", "", Operation::Create(json!({"metadata": {"name": "a"}}).into())));
     let why = r#"configmaps is forbidden: User "eve" cannot create resource "configmaps" in API group "" in the namespace "web""#;
     refused(world.execute(&ask), 403, why);
+}
+
+#[test]
+fn nobody_asks_for_a_certificate_as_somebody_else() {
+    let mut world = World::new();
+    let pem = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KQUFBQQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+    let spec = json!({"request": pem, "signerName": "example.com/mine", "usages": ["client auth"],
+        "username": "root", "groups": ["system:masters"], "uid": "0", "extra": {"a": ["b"]}});
+    let body = json!({"metadata": {"name": "mine"}, "spec": spec});
+    let (_, made) = world.create(&CERTIFICATE_SIGNING_REQUEST, "", body).expect("a request");
+    let me = request(&CERTIFICATE_SIGNING_REQUEST, "", "", Operation::Create(json!({}).into())).user;
+    assert_eq!((&made["spec"]["username"], &made["spec"]["groups"]), (&json!(me.name), &json!(me.groups)));
+    assert_eq!((made["spec"].get("uid"), made["spec"].get("extra")), (None, None));
 }
 
 #[test]
