@@ -64,6 +64,10 @@ impl FieldError {
     pub fn invalid_shown(path: &Path, shown: &str, detail: impl AsRef<str>) -> Self {
         Self::make_shown(path, "FieldValueInvalid", "Invalid value", Some(shown), detail.as_ref())
     }
+    /// `Invalid value: detail`, where no value is to blame.
+    pub fn invalid_bare(path: &Path, detail: impl AsRef<str>) -> Self {
+        Self::make_shown(path, "FieldValueInvalid", "Invalid value", None, detail.as_ref())
+    }
     /// `Duplicate value: TEXT`, the value written out already.
     pub fn duplicate_shown(path: &Path, shown: &str) -> Self {
         Self::make_shown(path, "FieldValueDuplicate", "Duplicate value", Some(shown), "")

@@ -1,12 +1,13 @@
 //! Checks that several kinds share.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::field::{ErrorList, FieldError, Path, shown};
+use crate::field::{ErrorList, FieldError, Path, quote, shown};
 use crate::names;
 
 /// What a count that is below zero is told.
@@ -153,4 +154,20 @@ pub fn within(value: i64, low: i64, high: i64, path: &Path, errors: &mut ErrorLi
     if !(low..=high).contains(&value) {
         errors.push(FieldError::invalid(path, value, format!("must be between {low} and {high}, inclusive")));
     }
+}
+
+/// The fields that differ, old and new, for people.
+pub fn difference(new: &Value, old: &Value) -> String {
+    let empty = Map::new();
+    let (new, old) = (new.as_object().unwrap_or(&empty), old.as_object().unwrap_or(&empty));
+    let mut text = String::new();
+    let fields: BTreeSet<_> = new.keys().chain(old.keys()).collect();
+    for field in fields.into_iter().filter(|field| new.get(*field) != old.get(*field)) {
+        for (sign, side) in [('-', old.get(field)), ('+', new.get(field))] {
+            if let Some(value) = side {
+                text.push_str(&format!("\n{sign} {}: {value}", quote(field)));
+            }
+        }
+    }
+    text + "\n"
 }

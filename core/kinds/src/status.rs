@@ -97,6 +97,9 @@ impl Status {
     }
     /// 422 with one cause for each field error.
     pub fn invalid(kind: &Kind, name: &str, errors: &ErrorList) -> Self {
+        // wire: what is wrong twice in the same words is said once.
+        let once = |at: usize| !errors[..at].contains(&errors[at]);
+        let errors: Vec<_> = errors.iter().enumerate().filter(|(at, _)| once(*at)).map(|(_, error)| error).collect();
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let joined = if let [one] = texts.as_slice() { one.clone() } else { format!("[{}]", texts.join(", ")) };
         let subject =

@@ -11,7 +11,7 @@ use crate::kinds::{pod, share, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::non_negative;
-use crate::tree::{child_or_new, fill, int_at, keep, set_default};
+use crate::tree::{child, child_or_new, fill, int_at, keep, set_default};
 use crate::typed;
 
 /// The row of `DaemonSet`.
@@ -83,6 +83,9 @@ impl Strategy for DaemonSetStrategy {
             let rolling = child_or_new(strategy, "rollingUpdate");
             set_default(rolling, "maxUnavailable", 1);
             set_default(rolling, "maxSurge", 0);
+        } else if let Some(rolling) = child(strategy, "rollingUpdate") {
+            set_default(rolling, "maxUnavailable", 0);
+            set_default(rolling, "maxSurge", 0);
         }
         set_default(spec, "revisionHistoryLimit", 10);
         pod::default_template(spec);
@@ -92,12 +95,14 @@ impl Strategy for DaemonSetStrategy {
         object["status"] = json!({
             "currentNumberScheduled": 0, "numberMisscheduled": 0, "desiredNumberScheduled": 0, "numberReady": 0,
         });
-        count_templates(object, 1);
+        let counted = templates(object).max(1);
+        count_templates(object, counted);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, update: Update<'_>) {
         if update == Update::Sub("status") {
             keep(new, old, "spec");
+            count_templates(new, templates(old));
             return;
         }
         keep(new, old, "status");
@@ -119,7 +124,7 @@ impl Strategy for DaemonSetStrategy {
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        pod::template_warnings(new, old)
+        pod::template_warnings_at(new, old, &["spec", "template"])
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -147,7 +147,7 @@ fn check(object: &Value) -> ErrorList {
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
     non_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), &mut errors);
-    let selector = object.pointer("/spec/selector").is_some().then_some(&spec.selector);
+    let selector = object.pointer("/spec/selector").is_some_and(|s| !s.is_null()).then_some(&spec.selector);
     workload::check_selector_and_template(selector, &spec.template, object, &mut errors);
     check_strategy(&spec, &path.child("strategy"), &mut errors);
     let ready = spec.min_ready_seconds.unwrap_or(0);

@@ -106,8 +106,7 @@ fn odd_spelling(ip: &str, path: &Path) -> Option<String> {
     let Ok(IpAddr::V6(address)) = ip.parse() else { return None };
     let canonical = address.to_string();
     let (is, should) = (quote(ip), quote(&canonical));
-    (canonical != ip)
-        .then(|| format!("{path}: IPv6 address {is} should be in RFC 5952 canonical format ({should})"))
+    (canonical != ip).then(|| format!("{path}: IPv6 address {is} should be in RFC 5952 canonical format ({should})"))
 }
 
 fn check(object: &Value) -> ErrorList {
@@ -183,7 +182,8 @@ mod tests {
 
     #[test]
     fn a_cell_names_a_few_addresses() {
-        let subset = json!({"addresses": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "ports": [{"port": 80}, {"port": 81}]});
+        let subset =
+            json!({"addresses": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}], "ports": [{"port": 80}, {"port": 81}]});
         let object = json!({"metadata": {"name": "e"}, "subsets": [subset]});
         assert_eq!(endpoints(&object), "10.0.0.1:80,[fd00::1]:80,10.0.0.1:81 + 1 more...");
         assert_eq!(endpoints(&json!({})), "");

@@ -165,15 +165,16 @@ fn check_amounts(item: &Value, path: &Path, errors: &mut ErrorList) {
 impl Bounds {
     fn check(&self, resource: &str, path: &Path, errors: &mut ErrorList) {
         let Bounds { max, min, limit, request, .. } = self;
-        let mut ordered = |low: &Option<Quantity>, high: &Option<Quantity>, at: &str, shown: &Option<Quantity>, what| {
-            if let (Some(low), Some(high), Some(shown)) = (low, high, shown)
-                && low > high
-            {
-                let (low_name, high_name): (&str, &str) = what;
-                let detail = format!("{low_name} value {low} is greater than {high_name} value {high}");
-                errors.push(FieldError::invalid(&path.child(at).key(resource), shown.to_string(), detail));
-            }
-        };
+        let mut ordered =
+            |low: &Option<Quantity>, high: &Option<Quantity>, at: &str, shown: &Option<Quantity>, what| {
+                if let (Some(low), Some(high), Some(shown)) = (low, high, shown)
+                    && low > high
+                {
+                    let (low_name, high_name): (&str, &str) = what;
+                    let detail = format!("{low_name} value {low} is greater than {high_name} value {high}");
+                    errors.push(FieldError::invalid(&path.child(at).key(resource), shown.to_string(), detail));
+                }
+            };
         ordered(min, max, "min", min, ("min", "max"));
         ordered(min, request, "defaultRequest", request, ("min", "default request"));
         ordered(request, max, "defaultRequest", request, ("default request", "max"));

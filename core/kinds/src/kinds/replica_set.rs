@@ -137,7 +137,7 @@ fn check(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     non_negative(spec.replicas.unwrap_or(0), &path.child("replicas"), &mut errors);
     non_negative(spec.min_ready_seconds.unwrap_or(0), &path.child("minReadySeconds"), &mut errors);
-    let selector = object.pointer("/spec/selector").is_some().then_some(&spec.selector);
+    let selector = object.pointer("/spec/selector").is_some_and(|s| !s.is_null()).then_some(&spec.selector);
     let template = spec.template.unwrap_or_default();
     workload::check_selector_and_template(selector, &template, object, &mut errors);
     errors

@@ -1,7 +1,10 @@
 //! StatefulSets.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{RollingUpdateStatefulSetStrategy, StatefulSet, StatefulSetSpec};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaimVolumeSource, PodTemplateSpec, Volume};
 use serde_json::{Map, Value, json};
 
 use crate::columns::{AGE, NAME, age_of, name};
@@ -10,7 +13,7 @@ use crate::kinds::{persistent_volume_claim, pod, share, workload};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::{self, IMMUTABLE, non_negative};
-use crate::tree::{child_or_new, children, fill, int_at, keep, set_default};
+use crate::tree::{child_or_new, children, fill, int_at, keep, list_at, set_default, str_at};
 use crate::typed;
 
 /// The row of `StatefulSet`.
@@ -129,13 +132,16 @@ impl Strategy for StatefulSetStrategy {
 
 // wire: the claims are written as whole objects.
 fn default_claim(claim: &mut Map<String, Value>) {
-    set_default(claim, "kind", "PersistentVolumeClaim");
-    set_default(claim, "apiVersion", "v1");
+    claim.insert("kind".to_owned(), Value::from("PersistentVolumeClaim"));
+    claim.insert("apiVersion".to_owned(), Value::from("v1"));
     persistent_volume_claim::default_claim(claim);
 }
 
 fn check(object: &Value) -> ErrorList {
-    let spec = match typed::whole::<StatefulSet>(object) {
+    // The claims are whole objects of a kind that is not looked at: they are checked apart.
+    let mut own = object.clone();
+    crate::tree::remove(&mut own["spec"], "volumeClaimTemplates");
+    let spec = match typed::whole::<StatefulSet>(&own) {
         Ok(set) => set.spec,
         Err(error) => return vec![error],
     };
@@ -151,9 +157,34 @@ fn check(object: &Value) -> ErrorList {
     if let Some(start) = spec.ordinals.as_ref().and_then(|ordinals| ordinals.start) {
         non_negative(start, &path.child("ordinals").child("start"), &mut errors);
     }
+    let claims = list_at(object, "/spec/volumeClaimTemplates");
+    for (at, claim) in claims.iter().enumerate() {
+        let path = path.child("volumeClaimTemplates").index(at).child("spec");
+        persistent_volume_claim::check_spec(&claim["spec"], &path, &mut errors);
+    }
     let selector = object.pointer("/spec/selector").filter(|s| !s.is_null()).map(|_| &spec.selector);
-    workload::check_stateful_template(selector, &spec.template, object, &mut errors);
+    let template = with_claims(&spec.template, claims);
+    workload::check_stateful_template(selector, &template, object, &mut errors);
     errors
+}
+
+/// The template with the volumes that its pods get for the claims.
+fn with_claims(template: &PodTemplateSpec, claims: &[Value]) -> PodTemplateSpec {
+    let mut template = template.clone();
+    let Some(pod) = template.spec.as_mut().filter(|_| !claims.is_empty()) else { return template };
+    let name = |claim: &Value| str_at(claim, "/metadata/name").to_owned();
+    let claimed: BTreeMap<String, Volume> = claims
+        .iter()
+        .map(|claim| {
+            let source = PersistentVolumeClaimVolumeSource { claim_name: name(claim), read_only: None };
+            let volume = Volume { name: name(claim), persistent_volume_claim: Some(source), ..Volume::default() };
+            (name(claim), volume)
+        })
+        .collect();
+    let own = pod.volumes.take().unwrap_or_default().into_iter().filter(|v| !claimed.contains_key(&v.name));
+    let own: Vec<Volume> = own.collect();
+    pod.volumes = Some(claimed.into_values().chain(own).collect());
+    template
 }
 
 fn check_policies(spec: &StatefulSetSpec, path: &Path, errors: &mut ErrorList) {

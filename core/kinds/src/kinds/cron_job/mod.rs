@@ -91,7 +91,10 @@ impl Strategy for CronJobStrategy {
         set_default(spec, "successfulJobsHistoryLimit", 3);
         set_default(spec, "failedJobsHistoryLimit", 1);
         if let Some(template) = child(spec, "jobTemplate") {
-            pod::default_template(child_or_new(template, "spec"));
+            let job = child_or_new(template, "spec");
+            // The scheduling of a whole Job is not served.
+            job.remove("scheduling");
+            pod::default_template(job);
         }
     }
 
@@ -112,7 +115,9 @@ impl Strategy for CronJobStrategy {
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        pod::template_warnings_at(new, old, &["spec", "jobTemplate", "spec", "template"])
+        let mut warnings: Vec<String> = pod::name_warning(new).filter(|_| old.is_none()).into_iter().collect();
+        warnings.extend(pod::template_warnings_at(new, old, &["spec", "jobTemplate", "spec", "template"]));
+        warnings
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
@@ -135,10 +140,25 @@ fn check(object: &Value) -> ErrorList {
     let spec = cron.spec;
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
+    if let Some(job) = &spec.job_template.spec {
+        let path = path.child("jobTemplate").child("spec");
+        job::check_template_spec(job, &path, &mut errors);
+        if job.selector.is_some() {
+            let shown = rules::show_selector(object.pointer("/spec/jobTemplate/spec/selector").unwrap_or(&Value::Null));
+            errors.push(FieldError::invalid_shown(
+                &path.child("selector"),
+                &shown,
+                "`selector` will be auto-generated",
+            ));
+        }
+        if job.manual_selector == Some(true) {
+            errors.push(FieldError::not_supported(&path.child("manualSelector"), true, &["nil", "false"]));
+        }
+    }
     if spec.schedule.is_empty() {
         errors.push(FieldError::required(&path.child("schedule"), ""));
     } else {
-        schedule::check(&spec.schedule, spec.time_zone.as_deref(), &path.child("schedule"), &mut errors);
+        schedule::check(&spec.schedule, &path.child("schedule"), &mut errors);
     }
     if let Some(seconds) = spec.starting_deadline_seconds {
         non_negative(seconds, &path.child("startingDeadlineSeconds"), &mut errors);
@@ -154,10 +174,6 @@ fn check(object: &Value) -> ErrorList {
     };
     limit("successfulJobsHistoryLimit", spec.successful_jobs_history_limit);
     limit("failedJobsHistoryLimit", spec.failed_jobs_history_limit);
-    if let Some(job) = &spec.job_template.spec {
-        let path = path.child("jobTemplate").child("spec");
-        job::check_template_spec(job, &path, &mut errors);
-    }
     let name = str_at(object, "/metadata/name");
     if name.len() > NAME_MAX {
         let detail = format!("must be no more than {NAME_MAX} characters");

@@ -1,7 +1,9 @@
 //! Jobs.
 
+mod indexes;
 mod policy;
 mod spec;
+mod status;
 #[cfg(test)]
 mod tests;
 mod update;
@@ -117,8 +119,9 @@ impl Strategy for JobStrategy {
         let Some(object) = object.as_object_mut() else { return };
         let spec = child_or_new(object, "spec");
         default_spec(spec);
-        // What a Job is without a selector is settled when its labels are made.
-        if has(spec, "selector") {
+        // A Job that is still to get its selector gets its labels with it.
+        let selected = spec.get("selector").and_then(|selector| selector.get("matchLabels"));
+        if spec["manualSelector"] == true || selected.is_some_and(|labels| labels.get(UID).is_some()) {
             label_like_pods(object);
         }
     }
@@ -139,11 +142,11 @@ impl Strategy for JobStrategy {
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
-        spec::check(object)
+        spec::check_new(object)
     }
 
     fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
-        if update == Update::Sub("status") { update::check_status(new, old) } else { update::check(new, old) }
+        if update == Update::Sub("status") { status::check(new, old) } else { update::check(new, old) }
     }
 
     fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
@@ -170,7 +173,9 @@ fn default_spec(spec: &mut Map<String, Value>) {
     fill(spec, "completionMode", "NonIndexed");
     set_default(spec, "suspend", false);
     let with_policy = has(spec, "podFailurePolicy");
-    fill(spec, "podReplacementPolicy", if with_policy { "Failed" } else { "TerminatingOrFailed" });
+    set_default(spec, "podReplacementPolicy", if with_policy { "Failed" } else { "TerminatingOrFailed" });
+    // The scheduling of a whole Job is not served.
+    spec.remove("scheduling");
     if let Some(policy) = child(spec, "podFailurePolicy") {
         for rule in children(policy, "rules") {
             children(rule, "onPodConditions").for_each(|pattern| fill(pattern, "status", "True"));

@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 
 use k8s_openapi::api::batch::v1::{
     JobSpec, PodFailurePolicy, PodFailurePolicyOnExitCodesRequirement, PodFailurePolicyRule, SuccessPolicy,
+    SuccessPolicyRule,
 };
+use serde_json::{Value, json};
 
-use crate::field::{ErrorList, FieldError, Path};
+use super::indexes;
+use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::names;
 use crate::rules;
+use crate::tree::list_at;
 
+/// What a path may have beside letters and digits.
+const PATH_SIGNS: &str = "/-._~%!$&'()*+,;=:";
 const RULES_MAX: usize = 20;
 const EXIT_CODES_MAX: usize = 255;
 const CONDITIONS_MAX: usize = 20;
@@ -37,6 +43,10 @@ pub fn check_prefixed(text: &str, path: &Path, errors: &mut ErrorList) {
     match text.split_once('/') {
         Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {
             rules::each(domain, names::dns_subdomain(domain), path, errors);
+            if !rest.bytes().all(|c| c.is_ascii_alphanumeric() || PATH_SIGNS.contains(c as char)) {
+                let detail = "Invalid path (regex used for validation is '[A-Za-z0-9/\\-._~%!$&'()*+,;=:]+')";
+                errors.push(FieldError::invalid(path, rest, detail));
+            }
         }
         _ => errors.push(FieldError::invalid(path, text, "must be a domain-prefixed path (such as \"acme.io/foo\")")),
     }
@@ -67,8 +77,9 @@ fn check_rule(
 ) {
     let action = path.child("action");
     match rule.action.as_str() {
-        "" => errors
-            .push(FieldError::required(&action, "valid values: \"Count\", \"FailIndex\", \"FailJob\", \"Ignore\"")),
+        "" => {
+            errors.push(FieldError::required(&action, "valid values: [\"Count\" \"FailIndex\" \"FailJob\" \"Ignore\"]"))
+        }
         "FailIndex" => {
             if spec.backoff_limit_per_index.is_none() {
                 errors.push(FieldError::invalid(&action, "FailIndex", "requires the backoffLimitPerIndex to be set"));
@@ -88,23 +99,18 @@ fn check_rule(
         for (at, pattern) in conditions.iter().enumerate() {
             let path = path.index(at);
             rules::each(&pattern.type_, names::qualified_name(&pattern.type_), &path.child("type"), errors);
-            let status = pattern.status.as_deref().unwrap_or_default();
-            let status_path = path.child("status");
-            if status.is_empty() {
-                errors.push(FieldError::required(&status_path, "valid values: \"False\", \"True\", \"Unknown\""));
-            } else {
-                rules::one_of(status, &["False", "True", "Unknown"], &status_path, errors);
-            }
+            let status = pattern.status.as_deref().filter(|status| !status.is_empty()).unwrap_or("True");
+            rules::one_of(status, &["False", "True", "Unknown"], &path.child("status"), errors);
         }
     }
     match (&rule.on_exit_codes, conditions.is_empty()) {
         (Some(_), false) => {
             let detail = "specifying both OnExitCodes and OnPodConditions is not supported";
-            errors.push(FieldError::invalid_shown(path, "null", detail));
+            errors.push(FieldError::invalid_bare(path, detail));
         }
         (None, true) => {
             let detail = "specifying one of OnExitCodes and OnPodConditions is required";
-            errors.push(FieldError::invalid_shown(path, "null", detail));
+            errors.push(FieldError::invalid_bare(path, detail));
         }
         _ => {}
     }
@@ -118,7 +124,7 @@ fn check_exit_codes(
 ) {
     let operator = path.child("operator");
     if codes.operator.is_empty() {
-        errors.push(FieldError::required(&operator, "valid values: \"In\", \"NotIn\""));
+        errors.push(FieldError::required(&operator, "valid values: [\"In\" \"NotIn\"]"));
     } else {
         rules::one_of(&codes.operator, &["In", "NotIn"], &operator, errors);
     }
@@ -128,7 +134,7 @@ fn check_exit_codes(
     }
     let path = path.child("values");
     if codes.values.is_empty() {
-        errors.push(FieldError::invalid(&path, codes.values.clone(), "at least one value is required"));
+        errors.push(FieldError::invalid(&path, Value::Null, "at least one value is required"));
     } else if codes.values.len() > EXIT_CODES_MAX {
         errors.push(FieldError::too_many(&path, codes.values.len(), EXIT_CODES_MAX));
     }
@@ -151,8 +157,8 @@ fn check_exit_codes(
 
 fn check_success(policy: &SuccessPolicy, spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
     if spec.completion_mode.as_deref() != Some("Indexed") {
-        let value = serde_json::json!(policy);
-        errors.push(FieldError::invalid(path, value, "requires indexed completion mode"));
+        let value = show_success(&json!(policy));
+        errors.push(FieldError::invalid_shown(path, &value, "requires indexed completion mode"));
         return;
     }
     let path = path.child("rules");
@@ -174,10 +180,60 @@ fn check_success(policy: &SuccessPolicy, spec: &JobSpec, path: &Path, errors: &m
                 "at least one of succeededCount or succeededIndexes must be specified",
             ));
         }
-        if let Some(count) = count {
-            rules::non_negative(count, &path.child("succeededCount"), errors);
-        }
+        check_success_rule(rule, i64::from(spec.completions.unwrap_or(0)), &path, errors);
     }
+}
+
+fn check_success_rule(rule: &SuccessPolicyRule, completions: i64, path: &Path, errors: &mut ErrorList) {
+    let mut chosen = None;
+    if let Some(text) = rule.succeeded_indexes.as_deref() {
+        let parsed = indexes::parse(text, completions);
+        if let Err(why) = &parsed {
+            let detail = format!("error parsing succeededIndexes: {why}");
+            errors.push(FieldError::invalid(&path.child("succeededIndexes"), text, detail));
+        }
+        chosen = Some(indexes::count(&parsed.unwrap_or_default()));
+    }
+    let Some(count) = rule.succeeded_count else { return };
+    let path = path.child("succeededCount");
+    rules::non_negative(count, &path, errors);
+    let count = i64::from(count);
+    if count > completions {
+        let detail = format!("must be less than or equal to {completions} (the number of specified completions)");
+        errors.push(FieldError::invalid(&path, count, detail));
+    }
+    if let Some(chosen) = chosen.filter(|chosen| count > *chosen) {
+        let what = "the number of indexes in the specified succeededIndexes field";
+        errors.push(FieldError::invalid(&path, count, format!("must be less than or equal to {chosen} ({what})")));
+    }
+}
+
+/// A policy of success as error messages show it.
+pub fn show_success(policy: &Value) -> String {
+    let rule = |rule: &Value| format!("{{{},{}}}", part(rule, "succeededIndexes"), part(rule, "succeededCount"));
+    format!("{{\"Rules\":[{}]}}", list_at(policy, "/rules").iter().map(rule).collect::<Vec<_>>().join(","))
+}
+
+/// A policy of failure as error messages show it.
+pub fn show_failure(policy: &Value) -> String {
+    let codes = |codes: &Value| {
+        format!("{{{},{},{}}}", part(codes, "containerName"), part(codes, "operator"), part(codes, "values"))
+    };
+    let pattern = |pattern: &Value| format!("{{{},{}}}", part(pattern, "type"), part(pattern, "status"));
+    let rule = |rule: &Value| {
+        let codes = rule.get("onExitCodes").map_or_else(|| "null".to_owned(), codes);
+        let patterns = list_at(rule, "/onPodConditions");
+        let shown: Vec<_> = patterns.iter().map(pattern).collect();
+        let shown = if shown.is_empty() { "null".to_owned() } else { format!("[{}]", shown.join(",")) };
+        format!("{{{},\"OnExitCodes\":{codes},\"OnPodConditions\":{shown}}}", part(rule, "action"))
+    };
+    format!("{{\"Rules\":[{}]}}", list_at(policy, "/rules").iter().map(rule).collect::<Vec<_>>().join(","))
+}
+
+/// A field as Go shows it: its name in upper case first.
+fn part(object: &Value, field: &str) -> String {
+    let (first, rest) = field.split_at(1);
+    format!("\"{}{rest}\":{}", first.to_uppercase(), object.get(field).map_or_else(|| "null".to_owned(), shown))
 }
 
 fn check_replacement(policy: &str, spec: &JobSpec, path: &Path, errors: &mut ErrorList) {

@@ -20,6 +20,17 @@ const PARALLELISM_MAX_ABOVE: i32 = 10_000;
 const FAILED_INDEXES_MAX_ABOVE: i32 = 10_000;
 const MANAGED_BY_MAX: usize = 63;
 
+/// Checks a new Job.
+pub fn check_new(object: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    if object.pointer("/spec/manualSelector") != Some(&Value::Bool(true)) && object.pointer("/spec/selector").is_some()
+    {
+        check_generated(object, &mut errors);
+    }
+    errors.extend(check(object));
+    errors
+}
+
 /// Checks a whole Job.
 pub fn check(object: &Value) -> ErrorList {
     let job = match typed::whole::<Job>(object) {
@@ -29,9 +40,6 @@ pub fn check(object: &Value) -> ErrorList {
     let spec = job.spec.unwrap_or_default();
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
-    if spec.manual_selector != Some(true) && spec.selector.is_some() {
-        check_generated(object, &mut errors);
-    }
     check_own_spec(&spec, object, &path, &mut errors);
     let indexed = spec.completion_mode.as_deref() == Some("Indexed");
     if let Some(completions) = spec.completions.filter(|completions| indexed && *completions > 0) {
@@ -172,10 +180,8 @@ fn check_indexed(spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
              backoff limit per index"
         )
     };
-    if let Some(failed) = spec.max_failed_indexes {
-        at_most("maxFailedIndexes", Some(failed), FAILED_INDEXES_MAX_ABOVE, &above(FAILED_INDEXES_MAX_ABOVE));
-    }
     at_most("parallelism", spec.parallelism, PARALLELISM_MAX_ABOVE, &above(PARALLELISM_MAX_ABOVE));
+    at_most("maxFailedIndexes", spec.max_failed_indexes, FAILED_INDEXES_MAX_ABOVE, &above(FAILED_INDEXES_MAX_ABOVE));
     if spec.max_failed_indexes.is_none() {
         let detail = format!("must be specified when completions is above {COMPLETIONS_SOFT_MAX}");
         errors.push(FieldError::required(&path.child("maxFailedIndexes"), &detail));
@@ -186,7 +192,7 @@ fn check_restart(spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
     let restart = spec.template.spec.as_ref().and_then(|s| s.restart_policy.as_deref()).unwrap_or_default();
     match restart {
         "" | "Always" => errors.push(FieldError::required(path, "valid values: \"OnFailure\", \"Never\"")),
-        known => rules::one_of(known, &["Never", "OnFailure"], path, errors),
+        known => rules::one_of(known, &["OnFailure", "Never"], path, errors),
     }
     if spec.pod_failure_policy.is_some() && restart != "Never" {
         let detail = "only \"Never\" is supported when podFailurePolicy is specified";

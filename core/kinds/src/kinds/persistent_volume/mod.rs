@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::ErrorList;
-use crate::kinds::persistent_volume_claim::{access_modes, class, or_unset};
-use crate::kinds::pod::round_to_milli;
+use crate::field::{ErrorList, Path};
+use crate::kinds::persistent_volume_claim::{access_modes, class, old_class_warning, or_unset};
+use crate::kinds::pod::{self, round_to_milli};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::tree::{child_or_new, fill, keep, list_at, set_default, str_at};
@@ -72,6 +72,19 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
     ]
 }
 
+const RECYCLE: &str =
+    "The Recycle reclaim policy is deprecated. Instead, the recommended approach is to use dynamic provisioning.";
+/// Sources that are known and of no use: the field, the name that it is told of by, the releases that deprecated and
+/// ended it.
+const GONE: &[(&str, &str, &str, &str)] = &[
+    ("photonPersistentDisk", "photonPersistentDisk", "v1.11", "v1.16"),
+    ("scaleIO", "scaleIO", "v1.16", "v1.22"),
+    ("storageos", "storageOS", "v1.22", "v1.25"),
+    ("glusterfs", "glusterfs", "v1.25", "v1.26"),
+    ("rbd", "rbd", "v1.28", "v1.31"),
+    ("cephfs", "cephfs", "v1.28", "v1.31"),
+];
+
 struct PersistentVolumeStrategy;
 
 impl Strategy for PersistentVolumeStrategy {
@@ -105,8 +118,20 @@ impl Strategy for PersistentVolumeStrategy {
         if update == Update::Sub("status") { ErrorList::new() } else { validate::check_update(new, old) }
     }
 
-    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
-        Vec::new()
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings: Vec<String> = old_class_warning(new).into_iter().collect();
+        let path = Path::new("spec");
+        if str_at(new, "/spec/persistentVolumeReclaimPolicy") == "Recycle" {
+            warnings.push(format!("{}: {RECYCLE}", path.child("persistentVolumeReclaimPolicy")));
+        }
+        let affinity = path.child("nodeAffinity").child("required");
+        let required = new.pointer("/spec/nodeAffinity/required").unwrap_or(&Value::Null);
+        pod::node_selector_warnings(required, &affinity, &mut warnings);
+        let gone = GONE.iter().filter(|(field, ..)| new["spec"].get(field).is_some_and(|source| !source.is_null()));
+        warnings.extend(gone.map(|(_, told, release, end)| {
+            format!("{}: deprecated in {release}, non-functional in {end}+", path.child(told))
+        }));
+        warnings
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -5,11 +5,12 @@ mod validate;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-pub use self::validate::check_spec;
+pub use self::validate::{check_access_modes, check_spec};
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::ErrorList;
+use crate::field::{ErrorList, Path, quote};
 use crate::kinds::pod::round_to_milli;
 use crate::names;
+use crate::quantity::Quantity;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::tree::{child, child_or_new, fill, has, keep, list_at, set_default, str_at};
 
@@ -103,11 +104,13 @@ impl Strategy for PersistentVolumeClaimStrategy {
 
     fn prepare_create(&self, object: &mut Value) {
         object["status"] = json!({ "phase": "Pending" });
+        drop_sources(object);
         same_source(object);
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, update: Update<'_>) {
         keep(new, old, if update == Update::Sub("status") { "spec" } else { "status" });
+        same_source(new);
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
@@ -122,13 +125,35 @@ impl Strategy for PersistentVolumeClaimStrategy {
         }
     }
 
-    fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
-        Vec::new()
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let mut warnings: Vec<String> = old_class_warning(new).into_iter().collect();
+        warnings.extend(fraction_warnings(&new["spec"], &Path::new("spec")));
+        warnings
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+}
+
+/// The warning for a class that is named the old way.
+pub fn old_class_warning(o: &Value) -> Option<String> {
+    let annotated = o.pointer("/metadata/annotations").is_some_and(|annotations| annotations.get(CLASS).is_some());
+    let path = Path::new("metadata").child("annotations").key(CLASS);
+    annotated.then(|| format!("{path}: deprecated since v1.8; use \"storageClassName\" attribute instead"))
+}
+
+/// Warnings for sizes that are no whole number of bytes.
+pub fn fraction_warnings(spec: &Value, path: &Path) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for list in ["limits", "requests"] {
+        let size = str_at(spec, &format!("/resources/{list}/storage"));
+        if Quantity::parse(size).is_ok_and(|size| !size.is_whole()) {
+            let path = path.child("resources").child(list).key("storage");
+            warnings.push(format!("{path}: fractional byte value {} is invalid, must be an integer", quote(size)));
+        }
+    }
+    warnings
 }
 
 /// Fills in a claim.
@@ -139,6 +164,19 @@ pub fn default_claim(claim: &mut Map<String, Value>) {
     if let Some(resources) = child(spec, "resources") {
         round_to_milli(resources, "limits");
         round_to_milli(resources, "requests");
+    }
+}
+
+/// Takes away sources that are not served: other kinds than claims and snapshots, and other namespaces.
+fn drop_sources(object: &mut Value) {
+    let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
+    let known = [("", "PersistentVolumeClaim"), ("snapshot.storage.k8s.io", "VolumeSnapshot")];
+    let served = |source: &Value| known.contains(&(str_at(source, "/apiGroup"), str_at(source, "/kind")));
+    if spec.get("dataSource").is_some_and(|source| !source.is_null() && !served(source)) {
+        spec.remove("dataSource");
+    }
+    if spec.get("dataSourceRef").is_some_and(|source| !str_at(source, "/namespace").is_empty()) {
+        spec.remove("dataSourceRef");
     }
 }
 

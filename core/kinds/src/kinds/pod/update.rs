@@ -120,7 +120,7 @@ fn check_rest(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
         put_back_placement(map, before);
     }
     if spec != *before {
-        errors.push(FieldError::forbidden(path, format!("{MAY_CHANGE}{}", difference(&spec, before))));
+        errors.push(FieldError::forbidden(path, format!("{MAY_CHANGE}{}", rules::difference(&spec, before))));
     }
 }
 
@@ -150,22 +150,6 @@ fn put_back_placement(map: &mut Map<String, Value>, before: &Value) {
     if affinity == before.get("affinity").cloned().unwrap_or_else(|| json!({})) {
         put_back(map, before, "affinity");
     }
-}
-
-/// The fields that differ, old and new, for people.
-fn difference(new: &Value, old: &Value) -> String {
-    let empty = Map::new();
-    let (new, old) = (new.as_object().unwrap_or(&empty), old.as_object().unwrap_or(&empty));
-    let mut text = String::new();
-    let fields: std::collections::BTreeSet<_> = new.keys().chain(old.keys()).collect();
-    for field in fields.into_iter().filter(|field| new.get(*field) != old.get(*field)) {
-        for (sign, side) in [('-', old.get(field)), ('+', new.get(field))] {
-            if let Some(value) = side {
-                text.push_str(&format!("\n{sign} {}: {value}", quote(field)));
-            }
-        }
-    }
-    text + "\n"
 }
 
 /// Checks a status that a node writes.
@@ -223,7 +207,7 @@ pub fn check_ephemeral(new: &Value, old: &Value) -> ErrorList {
                 errors.push(FieldError::forbidden(&path, detail));
             }
             Some(after) if after != before => {
-                let changes = difference(&json!(after), &json!(before));
+                let changes = rules::difference(&json!(after), &json!(before));
                 let detail = format!("existing ephemeral containers {name} may not be changed{changes}");
                 errors.push(FieldError::forbidden(&path, detail));
             }
