@@ -3,7 +3,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 GANTRY = $(CARGO_TARGET_DIR)/release/gantry
 
-.PHONY: demo demo-down demo-image build test unit lint e2e sim kill-loop bench setup setup-test clean
+.PHONY: demo demo-down demo-image build test unit lint e2e sim kill-loop conformance bench setup setup-test clean
 
 demo: build demo-image ## a cluster with a real Deployment on this machine
 	scripts/demo $(GANTRY)
@@ -49,6 +49,13 @@ sim: ## whole clusters with faults, simulated from seeds
 KILLS ?= 1000
 kill-loop: ## kill -9 at every point of writing, and the history checked
 	GANTRY_KILLS=$(KILLS) cargo test --locked -p gantry-testkit --test failpoints -- --nocapture
+
+# make conformance FOCUS='Watchers|Discovery' runs those tests; UPSTREAM names the folder with upstream's suite.
+conformance: export FOCUS ?= \[Conformance\]
+conformance: export SKIP ?=
+conformance: export UPSTREAM ?= ../shared/upstream
+conformance: build ## upstream's conformance suite against a fresh cluster
+	scripts/conformance $(GANTRY)
 
 # make bench ROW=recovery runs one row; --help of gantry-bench names them.
 ROW ?= start
