@@ -51,7 +51,7 @@ pub async fn measure(flags: &Flags, row: &Recovery) -> Result<Value> {
         writers.into_iter().for_each(|writer| writer.abort());
         let start = Instant::now();
         cluster.launch(&[])?;
-        let (answered, complete) = first_list(&cluster.client()?, start).await?;
+        let (answered, complete) = first_list(&cluster, start).await?;
         first.push(answered);
         whole.push(complete);
         cluster.log()?.lines().filter(|line| line.ends_with(" ms")).for_each(|step| println!("{step}"));
@@ -82,11 +82,12 @@ async fn write(client: Client, mark: String, acknowledged: Names) {
     }
 }
 
-/// Milliseconds since `start` to the first piece of a LIST of all pods, and to its end.
-async fn first_list(client: &Client, start: Instant) -> Result<(f64, f64)> {
+/// Milliseconds since `start` to the first piece of a LIST of all pods, and to its end. A client that was refused
+/// waits before it dials again: each attempt has one of its own.
+async fn first_list(cluster: &Cluster, start: Instant) -> Result<(f64, f64)> {
     let milliseconds = || start.elapsed().as_secs_f64() * 1000.0;
     loop {
-        if let Ok(mut body) = client.stream(PODS).await {
+        if let Ok(mut body) = cluster.client()?.stream(PODS).await {
             let answered = milliseconds();
             while body.next().await.context("reading the list")?.is_some() {}
             return Ok((answered, milliseconds()));

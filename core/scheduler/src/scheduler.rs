@@ -40,10 +40,10 @@ pub struct Scheduler {
     next_slot: usize,
 }
 
-/// All that a scheduler starts from, at one revision.
+/// All that a scheduler starts from, at one revision, as far as it is not read yet.
 pub struct Start {
     revision: u64,
-    objects: Vec<Arc<Object>>,
+    objects: std::vec::IntoIter<Arc<Object>>,
 }
 
 impl Scheduler {
@@ -56,15 +56,28 @@ impl Scheduler {
     /// should wait for that.
     pub fn start(view: &View) -> Start {
         let kinds = [&NAMESPACE, &NODE, &POD].into_iter();
-        Start { revision: view.revision(), objects: kinds.flat_map(|kind| view.list(kind, None)).cloned().collect() }
+        let objects: Vec<_> = kinds.flat_map(|kind| view.list(kind, None)).cloned().collect();
+        Start { revision: view.revision(), objects: objects.into_iter() }
     }
 
-    /// Starts anew; to be called when changes were missed.
-    pub fn reset(&mut self, start: Start) {
+    /// Starts anew, knowing nothing: `start` is to be read to its end before the next change or turn. To be called
+    /// when changes were missed.
+    pub fn reset(&mut self, start: &Start) {
         *self = Scheduler { read_at: Some(start.revision), ..Scheduler::default() };
-        for object in &start.objects {
-            self.set(object.key(), Some(object));
+    }
+
+    /// Takes in up to `count` objects of `start`; false when there are no more.
+    pub fn read(&mut self, start: &mut Start, count: usize) -> bool {
+        for object in start.objects.by_ref().take(count) {
+            self.set(object.key(), Some(&object));
         }
+        start.objects.len() > 0
+    }
+
+    fn start_from(&mut self, view: &View) {
+        let mut start = Self::start(view);
+        self.reset(&start);
+        self.read(&mut start, usize::MAX);
     }
 
     /// Takes in one change.
@@ -135,7 +148,7 @@ impl Scheduler {
     /// Places what can be placed.
     pub fn turn(&mut self, turn: Turn<'_>) -> Outcome {
         if self.read_at.is_none() {
-            self.reset(Self::start(turn.view));
+            self.start_from(turn.view);
         }
         self.expire(turn);
         self.queue.wake_due(turn.uptime);

@@ -18,3 +18,5 @@ pub const EVENTS_REMEMBERED: usize = 4096;
 pub const EVENT_WINDOW: Duration = Duration::from_secs(600);
 /// Longest message of an event, in bytes, as upstream cuts it.
 pub const EVENT_MESSAGE_MAX: usize = 1024;
+/// Objects that the scheduler takes in before others get the thread, when it starts anew.
+pub const OBJECTS_PER_READ: usize = 128;

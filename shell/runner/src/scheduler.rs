@@ -12,39 +12,43 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::failpoints::failpoint;
 use crate::intents::Actor;
-use crate::limits::BINDS_IN_FLIGHT;
+use crate::limits::{BINDS_IN_FLIGHT, OBJECTS_PER_READ};
 
 /// Runs the scheduler for as long as it is polled; every write carries `epoch`. A turn's intents are all carried out before the next turn, so each
 /// turn sees what the last one did.
 pub(crate) async fn drive(cluster: Arc<Cluster>, mut scheduler: Scheduler, epoch: Epoch) {
     let actor = Arc::new(Actor::scheduler(epoch));
-    let mut feed = restart(&cluster, &mut scheduler);
+    let mut feed = restart(&cluster, &mut scheduler).await;
     loop {
         let outcome = turn(&cluster, &mut scheduler);
         let wake = outcome.again_in.map(|delay| Instant::now() + delay);
         let refused = carry_out(&cluster, &actor, outcome.intents).await;
         take_back(&cluster, &mut scheduler, &refused);
         if !drain(&mut feed, &mut scheduler) {
-            feed = restart(&cluster, &mut scheduler);
+            feed = restart(&cluster, &mut scheduler).await;
             continue;
         }
         tokio::select! {
             biased;
             change = feed.next() => match change {
                 Ok(change) => scheduler.observe(&change),
-                Err(_) => feed = restart(&cluster, &mut scheduler),
+                Err(_) => feed = restart(&cluster, &mut scheduler).await,
             },
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => {}
         }
         if !drain(&mut feed, &mut scheduler) {
-            feed = restart(&cluster, &mut scheduler);
+            feed = restart(&cluster, &mut scheduler).await;
         }
     }
 }
 
-fn restart(cluster: &Cluster, scheduler: &mut Scheduler) -> Feed {
-    let (start, feed) = cluster.watch_snapshot(Topic::Everything, Scheduler::start);
-    scheduler.reset(start);
+/// Reads what there is piece by piece: a hundred thousand pods take a second, and requests wait for the thread.
+async fn restart(cluster: &Cluster, scheduler: &mut Scheduler) -> Feed {
+    let (mut start, feed) = cluster.watch_snapshot(Topic::Everything, Scheduler::start);
+    scheduler.reset(&start);
+    while scheduler.read(&mut start, OBJECTS_PER_READ) {
+        tokio::task::yield_now().await;
+    }
     feed
 }
 
@@ -66,7 +70,7 @@ fn turn(cluster: &Cluster, scheduler: &mut Scheduler) -> Outcome {
         Ok(outcome) => outcome,
         Err(_) => {
             tracing::error!("the scheduler panicked; it starts anew from the view");
-            scheduler.reset(Scheduler::start(&view));
+            *scheduler = Scheduler::new();
             Outcome::nothing()
         }
     }
