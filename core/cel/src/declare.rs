@@ -138,6 +138,10 @@ impl Declared {
     pub fn dynamic() -> Self {
         Self::DYNAMIC
     }
+    /// What the caller makes a value of that type for.
+    pub fn of_type(ty: Type) -> Self {
+        Self::scalar(Shape::Dyn, ty, 0, 1)
+    }
     /// A truth value.
     pub fn bool() -> Self {
         Self::scalar(Shape::Bool, Type::Bool, 0, 4)

@@ -7,6 +7,7 @@
 pub mod age;
 pub mod columns;
 pub mod custom;
+pub mod expressions;
 pub mod fencing;
 pub mod field;
 pub mod groups;

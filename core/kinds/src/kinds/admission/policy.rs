@@ -1,11 +1,15 @@
 //! Admission policies: rules in CEL that objects must meet, or that change them.
 
+use std::sync::Arc;
+
+use gantry_cel::{Env, Program, Type};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::matching::kind_cell;
 use super::{condition, matching};
 use crate::columns::{AGE, NAME, age_of, name};
+use crate::expressions::{self, Admission};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
@@ -73,6 +77,9 @@ pub static MUTATING_ADMISSION_POLICY: Kind = Kind {
     selectable: &[],
 };
 
+/// A policy has at most this many audit annotations, and the text of each is at most this long.
+const MOST_NOTES: usize = 20;
+const NOTE_BYTES: usize = 5 * 1024;
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
 fn cells(o: &Value, now: Timestamp, rules: &str) -> Vec<Value> {
@@ -111,12 +118,13 @@ impl Strategy for PolicyStrategy {
         let mut errors = ErrorList::new();
         rules::one_of(str_at(spec, "/failurePolicy"), &["Fail", "Ignore"], &path.child("failurePolicy"), &mut errors);
         check_subject(spec, &path, &mut errors);
-        condition::check(spec, &path, &mut errors);
-        check_variables(spec, &path.child("variables"), &mut errors);
+        let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
+        condition::check(spec, params, &path, &mut errors);
+        let said = check_variables(spec, params, self.mutating, &path.child("variables"), &mut errors);
         if self.mutating {
-            check_mutations(spec, &path, &mut errors);
+            check_mutations(spec, &said, &path, &mut errors);
         } else {
-            check_validations(object, &path, &mut errors);
+            check_validations(object, &said, &path, &mut errors);
         }
         errors
     }
@@ -175,22 +183,43 @@ fn check_kind(kind: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn check_variables(spec: &Value, path: &Path, errors: &mut ErrorList) {
-    for (at, variable) in list_at(spec, "/variables").iter().enumerate() {
-        let (path, name) = (path.index(at), str_at(variable, "/name"));
-        let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+/// Checks the variables; what comes after them may speak of all that are named and say something.
+fn check_variables(spec: &Value, params: bool, mutating: bool, path: &Path, errors: &mut ErrorList) -> Admission {
+    let variables = list_at(spec, "/variables");
+    // wire: without any, a validating policy does not know the word.
+    let known = (mutating || !variables.is_empty()).then(Vec::new);
+    let mut said = Admission { params, authorizer: true, patches: false, variables: known };
+    for (at, variable) in variables.iter().enumerate() {
+        let (path, name, source) = (path.index(at), str_at(variable, "/name"), str_at(variable, "/expression"));
         if name.is_empty() {
             errors.push(FieldError::required(&path.child("name"), "name is not specified"));
-        } else if !name.chars().all(letters) || name.starts_with(|c: char| c.is_ascii_digit()) {
+        } else if !is_identifier(name) {
             errors.push(FieldError::invalid(&path.child("name"), name, "must be a valid CEL identifier"));
         }
-        if str_at(variable, "/expression").trim().is_empty() {
+        if source.trim().is_empty() {
             errors.push(FieldError::required(&path.child("expression"), "expression is not specified"));
+            continue;
+        }
+        let compiled = Program::compile(source, &said.env());
+        if let Err(error) = &compiled {
+            errors.push(FieldError::invalid(&path.child("expression"), source, error.detail()));
+        }
+        let ty = compiled.map_or(Type::Dyn, |program| program.result().clone());
+        if let Some(known) = said.variables.as_mut().filter(|_| !name.is_empty()) {
+            known.retain(|(before, _)| before != name);
+            known.push((name.to_owned(), ty));
         }
     }
+    said
 }
 
-fn check_validations(object: &Value, path: &Path, errors: &mut ErrorList) {
+fn is_identifier(name: &str) -> bool {
+    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let reserved = gantry_cel::escape(name).is_none_or(|escaped| escaped == format!("__{name}__"));
+    name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit()) && !reserved
+}
+
+fn check_validations(object: &Value, said: &Admission, path: &Path, errors: &mut ErrorList) {
     let spec = &object["spec"];
     let (validations, notes) = (list_at(spec, "/validations"), list_at(spec, "/auditAnnotations"));
     if validations.is_empty() && notes.is_empty() {
@@ -199,30 +228,39 @@ fn check_validations(object: &Value, path: &Path, errors: &mut ErrorList) {
         errors.push(FieldError::required(&path.child("auditAnnotations"), detail));
         return;
     }
+    let env = said.env();
+    let silent = Admission { authorizer: false, ..said.clone() }.env();
     for (at, validation) in validations.iter().enumerate() {
-        check_validation(validation, &path.child("validations").index(at), errors);
+        let path = path.child("validations").index(at);
+        let source = str_at(validation, "/expression");
+        check_expression(source, "expression", &env, &[Type::Bool], &path, errors);
+        check_words(validation, &silent, &path, errors);
     }
-    let policy = str_at(object, "/metadata/name");
-    for (at, note) in notes.iter().enumerate() {
-        let path = path.child("auditAnnotations").index(at);
-        let key = format!("{policy}/{}", str_at(note, "/key"));
-        rules::each(&key, names::qualified_name(&key), &path.child("key"), errors);
-        if str_at(note, "/valueExpression").trim().is_empty() {
-            errors.push(FieldError::required(&path.child("valueExpression"), "valueExpression is not specified"));
-        }
+    check_notes(str_at(object, "/metadata/name"), notes, &env, &path.child("auditAnnotations"), errors);
+}
+
+fn check_expression(source: &str, field: &str, env: &Arc<Env>, wanted: &[Type], path: &Path, errors: &mut ErrorList) {
+    let path = path.child(field);
+    if source.trim().is_empty() {
+        errors.push(FieldError::required(&path, &format!("{field} is not specified")));
+    } else if let Err(why) = expressions::compile(source, env, wanted) {
+        errors.push(FieldError::invalid(&path, source, why));
     }
 }
 
-fn check_validation(validation: &Value, path: &Path, errors: &mut ErrorList) {
-    if str_at(validation, "/expression").trim().is_empty() {
-        errors.push(FieldError::required(&path.child("expression"), "expression is not specified"));
-    }
+/// What a validation says when it fails.
+fn check_words(validation: &Value, env: &Arc<Env>, path: &Path, errors: &mut ErrorList) {
     for field in ["messageExpression", "message"] {
-        let text = str_at(validation, &format!("/{field}"));
-        if !text.is_empty() && text.trim().is_empty() {
-            errors.push(FieldError::invalid(&path.child(field), text, "must be non-empty if specified"));
-        } else if field == "message" && text.trim().contains('\n') {
-            errors.push(FieldError::invalid(&path.child(field), text, "must not contain line breaks"));
+        let (text, at) = (str_at(validation, &format!("/{field}")), path.child(field));
+        if text.is_empty() {
+            continue;
+        }
+        if text.trim().is_empty() {
+            errors.push(FieldError::invalid(&at, text, "must be non-empty if specified"));
+        } else if field == "messageExpression" {
+            check_expression(text, field, env, &[Type::String], path, errors);
+        } else if text.trim().contains('\n') {
+            errors.push(FieldError::invalid(&at, text, "must not contain line breaks"));
         }
     }
     if let Some(reason) = validation.get("reason").and_then(Value::as_str) {
@@ -230,22 +268,50 @@ fn check_validation(validation: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
+fn check_notes(policy: &str, notes: &[Value], env: &Arc<Env>, path: &Path, errors: &mut ErrorList) {
+    if notes.len() > MOST_NOTES {
+        let detail = format!("must not have more than {MOST_NOTES} auditAnnotations");
+        let shown: Vec<_> = notes
+            .iter()
+            .map(|note| json!({"Key": str_at(note, "/key"), "ValueExpression": str_at(note, "/valueExpression")}))
+            .collect();
+        errors.push(FieldError::invalid(path, shown, detail));
+    }
+    let keys: Vec<_> = notes.iter().map(|note| str_at(note, "/key")).collect();
+    for (at, note) in notes.iter().enumerate() {
+        let path = path.index(at);
+        let key = format!("{policy}/{}", keys[at]);
+        rules::each(&key, names::qualified_name(&key), &path.child("key"), errors);
+        let source = str_at(note, "/valueExpression");
+        if source.trim().len() > NOTE_BYTES {
+            let detail = format!("must not exceed {NOTE_BYTES} bytes in length");
+            errors.push(FieldError::required(&path.child("valueExpression"), &detail));
+        } else {
+            check_expression(source, "valueExpression", env, &[Type::String, Type::Null], &path, errors);
+        }
+        if keys[..at].contains(&keys[at]) && !keys[at].is_empty() {
+            errors.push(FieldError::duplicate(&path.child("key"), keys[at]));
+        }
+    }
+}
+
 /// Each patch type, and the field that it has.
 const PATCHES: [(&str, &str); 2] = [("ApplyConfiguration", "applyConfiguration"), ("JSONPatch", "jsonPatch")];
 
-fn check_mutations(spec: &Value, path: &Path, errors: &mut ErrorList) {
+fn check_mutations(spec: &Value, said: &Admission, path: &Path, errors: &mut ErrorList) {
     let mutations = list_at(spec, "/mutations");
     if mutations.is_empty() {
         errors.push(FieldError::required(&path.child("mutations"), "mutations must contain at least one item"));
     }
+    let env = Admission { patches: true, ..said.clone() }.env();
     for (at, mutation) in mutations.iter().enumerate() {
-        check_mutation(mutation, &path.child("mutations").index(at), errors);
+        check_mutation(mutation, &env, &path.child("mutations").index(at), errors);
     }
     let policy = str_at(spec, "/reinvocationPolicy");
     rules::required_one_of(policy, &["IfNeeded", "Never"], &path.child("reinvocationPolicy"), errors);
 }
 
-fn check_mutation(mutation: &Value, path: &Path, errors: &mut ErrorList) {
+fn check_mutation(mutation: &Value, env: &Arc<Env>, path: &Path, errors: &mut ErrorList) {
     let kind = str_at(mutation, "/patchType");
     let Some((_, own)) = PATCHES.iter().find(|(name, _)| *name == kind) else {
         rules::required_one_of(kind, &PATCHES.map(|(name, _)| name), &path.child("patchType"), errors);
@@ -257,7 +323,13 @@ fn check_mutation(mutation: &Value, path: &Path, errors: &mut ErrorList) {
             errors.push(FieldError::required(&path.child(own), &detail));
         }
         Some(patch) => {
-            rules::required(str_at(patch, "/expression").trim(), &path.child(own).child("expression"), errors);
+            let (source, at) = (str_at(patch, "/expression"), path.child(own).child("expression"));
+            let wanted = if kind == "JSONPatch" { expressions::operations_type() } else { expressions::object_type() };
+            if source.trim().is_empty() {
+                errors.push(FieldError::required(&at, ""));
+            } else if let Err(why) = expressions::compile(source, env, &[wanted]) {
+                errors.push(FieldError::invalid(&at, source, why));
+            }
         }
     }
     for (_, other) in

@@ -154,7 +154,7 @@ impl WebhookStrategy {
         if let Some(policy) = hook.get("reinvocationPolicy").and_then(Value::as_str).filter(|_| self.mutating) {
             rules::one_of(policy, &["IfNeeded", "Never"], &path.child("reinvocationPolicy"), errors);
         }
-        condition::check(hook, path, errors);
+        condition::check(hook, false, path, errors);
         check_reviews(hook, &path.child("admissionReviewVersions"), errors);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{EFFECTS, check_length, check_subdomain};
+use crate::expressions;
 use crate::field::{ErrorList, FieldError, Path};
 use crate::kinds::csi_driver::check_driver_name;
 use crate::names;
@@ -120,13 +121,29 @@ fn check_toleration(toleration: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-/// Checks that each selector says something.
+/// Checks that each selector is an expression about a device, and not too costly.
 pub fn check_selectors(selectors: &[Value], path: &Path, errors: &mut ErrorList) {
     check_length(selectors, path, errors);
     for (at, selector) in selectors.iter().enumerate() {
-        if selector.get("cel").is_none_or(Value::is_null) {
-            errors.push(FieldError::required(&path.index(at).child("cel"), ""));
+        let path = path.index(at).child("cel");
+        match selector.get("cel").filter(|cel| !cel.is_null()) {
+            None => errors.push(FieldError::required(&path, "")),
+            Some(cel) => check_selector(str_at(cel, "/expression"), &path.child("expression"), errors),
         }
+    }
+}
+
+fn check_selector(source: &str, path: &Path, errors: &mut ErrorList) {
+    if source.len() > expressions::SELECTOR_BYTES {
+        errors.push(FieldError::too_long(path, expressions::SELECTOR_BYTES));
+        return;
+    }
+    match expressions::compile_selector(source) {
+        Err(why) => errors.push(FieldError::invalid(path, source, why)),
+        Ok(program) if program.max_cost() > expressions::SELECTOR_COST => {
+            errors.push(FieldError::forbidden(path, "too complex, exceeds cost limit"));
+        }
+        Ok(_) => {}
     }
 }
 
