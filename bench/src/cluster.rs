@@ -109,7 +109,12 @@ impl Cluster {
 
     /// A client with the administrator's rights.
     pub fn client(&self) -> Result<Client> {
-        Ok(Client::from_kubeconfig(&self.data_dir().join("admin.kubeconfig"), None)?)
+        Ok(Client::from_kubeconfig(&self.kubeconfig(), None)?)
+    }
+
+    /// The administrator's kubeconfig.
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.data_dir().join("admin.kubeconfig")
     }
 
     /// The private containerd's socket.
@@ -130,21 +135,17 @@ impl Cluster {
 
     /// Resident memory of the process now, in MB.
     pub fn rss_mb(&self) -> Result<f64> {
-        let pid = self.process.as_ref().context("no process")?.id();
-        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
-        Ok(kilobytes / 1000.0)
+        rss_mb_of(self.pid()?)
     }
 
     /// Seconds of a processor that the process has used.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let pid = self.process.as_ref().context("no process")?.id();
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        let (_, rest) = stat.rsplit_once(')').context("no name")?;
-        let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
-        // The kernel tells in hundredths, whatever it counts in.
-        Ok(ticks / 100.0)
+        cpu_seconds_of(self.pid()?)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> Result<u32> {
+        Ok(self.process.as_ref().context("no process")?.id())
     }
 
     /// Ends the process; containers and containerd stay.
@@ -185,4 +186,21 @@ impl Drop for Cluster {
             let _ = self.down();
         }
     }
+}
+
+/// Resident memory of a process, in MB.
+pub fn rss_mb_of(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|l| l.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: f64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kilobytes / 1000.0)
+}
+
+/// Seconds of a processor that a process has used.
+pub fn cpu_seconds_of(pid: u32) -> Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let (_, rest) = stat.rsplit_once(')').context("no name")?;
+    let ticks = rest.split_whitespace().skip(11).take(2).map(str::parse::<f64>).sum::<Result<f64, _>>()?;
+    // The kernel tells in hundredths, whatever it counts in.
+    Ok(ticks / 100.0)
 }

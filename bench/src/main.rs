@@ -1,6 +1,7 @@
 //! Measurements on this machine, each beside its peer in the same run. Never a timed test: it prints figures and
 //! writes them as JSON; nothing here passes or fails.
 
+mod api;
 mod bare;
 mod cluster;
 mod commit;
@@ -47,6 +48,8 @@ enum Row {
     Recovery(recovery::Recovery),
     /// Restart of a server with thousands of agents: until all are Ready again
     Hollow(hollow::Hollow),
+    /// Writes, lists, watches and memory with many pods, beside a peer
+    Api(api::Api),
     /// LIST of large objects without a limit: time, memory, and what it does to other requests
     Lists(lists::Lists),
 }
@@ -77,6 +80,7 @@ async fn main() -> Result<()> {
         Row::Commit(row) => ("commit", commit::measure(&flags, row).await?),
         Row::Recovery(row) => ("recovery", recovery::measure(&flags, row).await?),
         Row::Hollow(row) => ("hollow", hollow::measure(&flags, row).await?),
+        Row::Api(row) => ("api", api::measure(&flags, row).await?),
         Row::Lists(row) => ("lists", lists::measure(&flags, row).await?),
     };
     let report = json!({"machine": machine(), "row": name, "figures": figures});

@@ -2,7 +2,9 @@
 //!
 //! wire: Go writes null for times, lists and maps that are not set, also where the API says that they are required.
 
-use serde::de::DeserializeOwned;
+use serde::de::value::MapDeserializer;
+use serde::de::{DeserializeOwned, Deserializer, IntoDeserializer, Visitor};
+use serde::forward_to_deserialize_any;
 use serde_json::Value;
 
 use crate::field::{FieldError, Path};
@@ -27,9 +29,43 @@ fn read<T: DeserializeOwned>(value: &Value, path: &Path) -> Result<T, FieldError
 }
 
 /// The value as its type, with null as Go means it: a time that is null is the zero time, everything else that is
-/// null is not there.
+/// null is not there. Managed fields are left out: no rule reads them, and they are as large as the rest.
 pub fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, serde_json::Error> {
-    T::deserialize(value).or_else(|_| T::deserialize(without_nulls(value)))
+    T::deserialize(Unmanaged(value)).or_else(|_| T::deserialize(Unmanaged(&without_nulls(value))))
+}
+
+/// A value whose objects show no managed fields. These are a list: a label of that name is none.
+struct Unmanaged<'a>(&'a Value);
+
+impl<'de> IntoDeserializer<'de, serde_json::Error> for Unmanaged<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Unmanaged<'de> {
+    type Error = serde_json::Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        let Value::Object(fields) = self.0 else { return self.0.deserialize_any(visitor) };
+        let kept = fields.iter().filter(|(name, value)| *name != "managedFields" || !value.is_array());
+        visitor.visit_map(MapDeserializer::new(kept.map(|(name, value)| (name.as_str(), Unmanaged(value)))))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Self::Error> {
+        if self.0.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Self::Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct enum map struct identifier ignored_any
+    }
 }
 
 /// Go's zero time.
@@ -67,5 +103,13 @@ mod tests {
         let read: Service = whole(&service).expect("a service");
         assert_eq!(read.status.and_then(|s| s.conditions).map(|c| c.len()), Some(1));
         assert!(whole::<Service>(&json!({"metadata": {"name": 1}})).is_err());
+    }
+
+    #[test]
+    fn managed_fields_are_left_out_and_labels_of_that_name_are_not() {
+        let metadata = json!({"labels": {"managedFields": "x"}, "managedFields": [{"manager": "m"}]});
+        let service: Service = whole(&json!({"metadata": metadata})).expect("a service");
+        assert_eq!(service.metadata.managed_fields, None);
+        assert_eq!(service.metadata.labels.map(|labels| labels.len()), Some(1));
     }
 }

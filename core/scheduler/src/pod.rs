@@ -7,8 +7,10 @@ use std::sync::Arc;
 use gantry_view::{Object, ObjectKey};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    Affinity, Container, Pod, PodAffinityTerm, PodSpec, PreferredSchedulingTerm, Toleration, WeightedPodAffinityTerm,
+    Affinity, Container, PodAffinityTerm, PodCondition, PodSpec, PreferredSchedulingTerm, Toleration,
+    WeightedPodAffinityTerm,
 };
+use serde::Deserialize;
 
 use crate::node_terms::NodeTerms;
 use crate::pod_terms::{SpreadTerm, Term};
@@ -96,6 +98,21 @@ pub struct PodFacts {
     pub condition: Option<(String, String)>,
 }
 
+/// What is read of a pod: its metadata is in the header already.
+#[derive(Deserialize)]
+struct Raw {
+    spec: PodSpec,
+    #[serde(default)]
+    status: RawStatus,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct RawStatus {
+    phase: Option<String>,
+    conditions: Option<Vec<PodCondition>>,
+}
+
 impl PodFacts {
     /// Whether the other is the same pod wanting the same.
     pub fn same_wishes(&self, other: &PodFacts) -> bool {
@@ -104,8 +121,7 @@ impl PodFacts {
 
     /// Reads a pod; `None` when it is none.
     pub fn of(object: &Object) -> Option<Arc<Self>> {
-        let pod: Pod = object.typed().ok()?;
-        let (spec, status) = (pod.spec?, pod.status.unwrap_or_default());
+        let Raw { spec, status } = object.typed().ok()?;
         let labels = object.header.labels.clone();
         let affinity = spec.affinity.clone().unwrap_or_default();
         let terminating = object.header.deleted.is_some();
