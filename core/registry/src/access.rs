@@ -28,5 +28,5 @@ pub(crate) fn check(case: &Case<'_>) -> Result<(), Refusal> {
 pub(crate) fn verb_allowed(case: &Case<'_>, verb: &str) -> Result<(), Refusal> {
     let target = case.target();
     let asked = Attributes::resource(case.user(), verb, case.kind(), &target.namespace, &target.name);
-    allow(case.view, &asked.subresource(&target.subresource))
+    Ok(allow(case.view, &asked.subresource(&target.subresource))?)
 }

@@ -6,13 +6,32 @@ use gantry_kinds::{KindRef, Status};
 use gantry_view::{Object, ObjectKey, View};
 use jiff::Timestamp;
 
+use crate::ask::{Answer, Ask};
 use crate::context::Context;
 use crate::custom;
 use crate::draw::Draw;
 use crate::request::{Request, Target, User};
 
-/// A refusal on its way out of the pipeline.
-pub(crate) type Refusal = Box<Status>;
+/// Why a decision ends before its end.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// The answer is no.
+    Status(Box<Status>),
+    /// Somebody outside must be asked first.
+    Ask(Box<Ask>),
+}
+
+impl From<Status> for Refusal {
+    fn from(status: Status) -> Self {
+        Refusal::Status(Box::new(status))
+    }
+}
+
+impl From<Box<Status>> for Refusal {
+    fn from(status: Box<Status>) -> Self {
+        Refusal::Status(status)
+    }
+}
 
 /// The manager of fields where the client names none.
 const NO_MANAGER: &str = "unknown";
@@ -23,6 +42,8 @@ pub(crate) struct Case<'a> {
     pub(crate) view: &'a View,
     pub(crate) request: &'a Request,
     pub(crate) context: &'a Context<'a>,
+    /// Whether the object stays stored in the version that the request is about.
+    pub(crate) keeps_version: bool,
 }
 
 impl<'a> Case<'a> {
@@ -47,8 +68,12 @@ impl<'a> Case<'a> {
         self.stored().ok_or_else(|| Status::not_found(self.kind(), &self.target().name).into())
     }
     /// A stored object as the request's version sees it.
-    pub(crate) fn value(&self, object: &Object) -> serde_json::Value {
-        custom::present(self.view, self.kind(), object)
+    pub(crate) fn value(&self, object: &Object) -> Result<serde_json::Value, Refusal> {
+        custom::seen(self, object)
+    }
+    /// What somebody outside says; ends the decision when nobody has been asked yet.
+    pub(crate) fn ask(&self, ask: Ask) -> Result<&'a Answer, Refusal> {
+        self.context.answers.find(&ask).ok_or_else(|| Refusal::Ask(Box::new(ask)))
     }
     pub(crate) fn key(&self, name: &str) -> ObjectKey {
         ObjectKey::new(self.kind().home(), &self.target().namespace, name)

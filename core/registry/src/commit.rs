@@ -44,23 +44,24 @@ impl Draft {
         let code = if before.is_some() { 200 } else { 201 };
         if let Some(before) = before {
             meta::of(&mut object).insert("resourceVersion".to_owned(), before.header.revision.to_string().into());
-            let mut stored = object.clone();
-            custom::convert_to_stored(case, &mut stored);
-            if case.dry_run() || before.value() == stored {
-                return Ok(Decision::Reply { reply: show(&object), code, warnings: self.warnings });
-            }
-        } else if case.dry_run() {
-            return Ok(Decision::Reply { reply: show(&object), code, warnings: self.warnings });
         }
-        let reply = show(&object);
-        meta::of(&mut object).remove("resourceVersion");
-        custom::convert_to_stored(case, &mut object);
-        let json = serde_json::to_vec(&object).map_err(Status::internal)?;
+        let (mut stored, reply) = match custom::stored(case, &object)? {
+            Some((stored, seen)) => (stored, show(&seen)),
+            None => {
+                let reply = show(&object);
+                (object, reply)
+            }
+        };
+        if case.dry_run() || before.is_some_and(|before| before.value() == stored) {
+            return Ok(Decision::Reply { reply, code, warnings: self.warnings });
+        }
+        meta::of(&mut stored).remove("resourceVersion");
+        let json = serde_json::to_vec(&stored).map_err(Status::internal)?;
         if json.len() > LARGEST_OBJECT {
             let message = format!("Request entity too large: limit is {LARGEST_OBJECT}");
             return Err(Status::new(413, "RequestEntityTooLarge", message).into());
         }
-        let key = ObjectKey::new(case.kind().home(), meta::text(&object, "namespace"), meta::text(&object, "name"));
+        let key = ObjectKey::new(case.kind().home(), meta::text(&stored, "namespace"), meta::text(&stored, "name"));
         let expect = before.map_or(0, |before| before.header.revision);
         self.writes.insert(0, Write { key, expect, json: Some(Bytes::from(json)) });
         let Draft { writes, guards, warnings } = self;

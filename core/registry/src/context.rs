@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use crate::ask::Answers;
+
 /// The time, a seed for what must differ from request to request, and the cluster's settings.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -16,6 +18,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Facts of the cluster.
     pub settings: &'a Settings,
+    /// What has been answered to questions of earlier attempts at the same decision.
+    pub answers: &'a Answers,
 }
 
 /// Facts of the cluster that decisions depend on.

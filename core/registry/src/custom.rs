@@ -7,19 +7,25 @@ use gantry_schema::Schema;
 use gantry_view::{Object, View};
 use serde_json::{Value, json};
 
+use crate::ask::Ask;
 use crate::case::{Case, Refusal};
-use crate::request::Request;
+use crate::lens::{self, Lens, Opened, version_of};
+use crate::request::{Operation, Request};
 
-/// The same request about the stored version, where it was about the row that objects are kept under: controllers do
-/// not care for versions. `None` where the request is fine as it is.
+/// The same request about one version, where it was about the row that objects are kept under: controllers do not care
+/// for versions. It is the version in which the object is stored, so that no webhook can keep them from their work;
+/// `None` where the request is fine as it is.
 pub(crate) fn settled(view: &View, request: &Request) -> Result<Option<Request>, Refusal> {
     let kind = request.target.kind;
     if !kind.is_custom() || !kind.version.is_empty() {
         return Ok(None);
     }
-    let storage = view.custom(kind).ok_or_else(Status::no_such_path)?;
+    let definition = view.definition(kind).ok_or_else(Status::no_such_path)?;
+    let there = view.get(kind, &request.target.namespace, &request.target.name);
+    let stored = there.and_then(|object| definition.version(version_of(&object.value())));
+    let version = stored.or_else(|| definition.storage()).ok_or_else(Status::no_such_path)?;
     let mut request = request.clone();
-    request.target.kind = storage.kind;
+    request.target.kind = version.kind;
     Ok(Some(request))
 }
 
@@ -31,36 +37,46 @@ pub(crate) fn schema<'a>(case: &Case<'a>) -> &'a Schema {
     }
 }
 
-/// An object that is kept as the version `kind` sees it.
-pub fn present(view: &View, kind: KindRef, object: &Object) -> Value {
-    let mut value = object.value();
-    convert_from_stored(view, kind, &mut value);
-    value
+/// A kept object as the request's version sees it.
+pub(crate) fn seen(case: &Case<'_>, object: &Object) -> Result<Value, Refusal> {
+    look(case, case.kind(), object.value(), |why| match case.request.operation {
+        Operation::Delete(_) => lens::unreadable(object, why),
+        _ => Status::new(500, "", lens::not_decodable(object, why)),
+    })
 }
 
-/// Makes a stored object what the version `kind` sees.
-pub(crate) fn convert_from_stored(view: &View, kind: KindRef, value: &mut Value) {
-    match view.custom(kind) {
-        Some(version) => {
-            value["apiVersion"] = version.kind.api_version().into();
-            version.complete(value);
-        }
-        None => {
-            if let Some(conversion) = kind.version_of {
-                (conversion.from_stored)(value);
-            }
-        }
-    }
+/// An object of the request's version as it is stored, and as that version sees it again afterwards; `None` where it is
+/// stored as it is.
+pub(crate) fn stored(case: &Case<'_>, object: &Value) -> Result<Option<(Value, Value)>, Refusal> {
+    let kind = case.kind();
+    let Some(definition) = case.view.definition(kind) else {
+        let Some(conversion) = kind.version_of else { return Ok(None) };
+        let mut stored = object.clone();
+        (conversion.to_stored)(&mut stored);
+        return Ok(Some((stored, object.clone())));
+    };
+    let refused = |why: &str| Status::new(500, "", why);
+    let Some(storage) = definition.storage().filter(|storage| storage.kind != kind && !case.keeps_version) else {
+        return Ok(None);
+    };
+    let stored = look(case, storage.kind, object.clone(), refused)?;
+    let seen = look(case, kind, stored.clone(), refused)?;
+    Ok(Some((stored, seen)))
 }
 
-/// Makes an object of the request's version what is stored.
-pub(crate) fn convert_to_stored(case: &Case<'_>, value: &mut Value) {
-    match case.view.definition(case.kind()).and_then(|definition| definition.storage()) {
-        Some(storage) => value["apiVersion"] = storage.kind.api_version().into(),
-        None => {
-            if let Some(conversion) = case.kind().version_of {
-                (conversion.to_stored)(value);
-            }
+fn look(case: &Case<'_>, kind: KindRef, mut object: Value, no: impl Fn(&str) -> Status) -> Result<Value, Refusal> {
+    let Some(lens) = Lens::of(case.view, kind) else {
+        if let Some(conversion) = kind.version_of {
+            (conversion.from_stored)(&mut object);
+        }
+        return Ok(object);
+    };
+    match lens.open(object) {
+        Opened::Seen(object) => Ok(object),
+        Opened::Foreign(object) => {
+            let converted = case.ask(Ask::Convert(lens.conversion(vec![object])))?;
+            let converted = converted.as_ref().map_err(|why| no(why))?;
+            Ok(lens.close(converted.first().cloned().unwrap_or_default()))
         }
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn decide(case: &Case<'_>, options: &DeleteOptions) -> Result<Decisio
     check_options(options)?;
     preconditions(case, old, options)?;
     admission::delete(case, old)?;
-    delete(case, old, case.value(old), options)
+    delete(case, old, case.value(old)?, options)
 }
 
 /// Deletes `old`, of which `object` is the value, perhaps with changes that are to be stored along.

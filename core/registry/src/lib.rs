@@ -8,17 +8,20 @@
 mod access;
 mod admission;
 mod allocation;
+mod ask;
 mod body;
 pub mod bootstrap;
 mod case;
 mod check;
 mod commit;
 mod context;
+mod conversion;
 mod create;
 mod custom;
 mod definition;
 mod delete;
 mod draw;
+mod lens;
 mod meta;
 mod patch;
 mod refuse;
@@ -31,9 +34,12 @@ mod tests;
 mod update;
 
 pub use allocation::stored_kinds;
+pub use ask::{Answer, Answers, Ask};
 pub use check::check_reservations;
 pub use context::{Cidr, Context, MalformedCidr, Settings};
-pub use custom::{present, to_scale as custom_scale};
+pub use conversion::Conversion;
+pub use custom::to_scale as custom_scale;
+pub use lens::{Lens, Opened, present, unlistable, unreadable};
 pub use request::{
     Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,
 };
@@ -45,12 +51,14 @@ use gantry_view::View;
 
 /// Decides one write: what it changes, what it answers, or why not. The same inputs give the same decision.
 pub fn decide(view: &View, request: &Request, context: &Context<'_>) -> Decision {
-    let settled = match custom::settled(view, request) {
-        Ok(settled) => settled,
-        Err(status) => return Decision::Refuse(status),
-    };
-    let case = Case { view, request: settled.as_ref().unwrap_or(request), context };
-    route(&case).unwrap_or_else(Decision::Refuse)
+    let decided = custom::settled(view, request).and_then(|settled| {
+        let keeps_version = settled.is_some();
+        route(&Case { view, request: settled.as_ref().unwrap_or(request), context, keeps_version })
+    });
+    decided.unwrap_or_else(|refusal| match refusal {
+        Refusal::Status(status) => Decision::Refuse(status),
+        Refusal::Ask(ask) => Decision::Ask(ask),
+    })
 }
 
 fn route(case: &Case<'_>) -> Result<Decision, Refusal> {

@@ -25,7 +25,7 @@ pub(crate) fn decide(case: &Case<'_>, how: PatchKind, body: &Body, update: Updat
         return apply(case, body, update);
     }
     let old = case.existing()?;
-    let live = case.value(old);
+    let live = case.value(old)?;
     let mut draft = Draft::default();
     let expected = Expected::object(case.kind());
     let mut new = patched(case, how, body, &live, expected, &mut draft)?;
@@ -118,7 +118,7 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
     let config = &body.value;
     check_identity(config, kind.kind, &kind.api_version())?;
     let old = case.stored();
-    let live = old.map(|old| case.value(old));
+    let live = old.map(|old| case.value(old)).transpose()?;
     let mut new = applied(case, live.as_ref(), config, update)?;
     // What the configuration says of its object's identity is a precondition.
     for key in ["uid", "resourceVersion"] {

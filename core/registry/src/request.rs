@@ -5,6 +5,8 @@ use gantry_kinds::{KindRef, Status};
 use gantry_view::ObjectKey;
 use serde_json::Value;
 
+use crate::ask::Ask;
+
 pub use gantry_policy::User;
 
 /// What a request is about.
@@ -153,4 +155,6 @@ pub enum Decision {
     },
     /// No.
     Refuse(Box<Status>),
+    /// Decide anew with the answer to this.
+    Ask(Box<Ask>),
 }

@@ -26,7 +26,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
     };
     meta::check_uid(case, &new)?;
     meta::check_revision(case, &new, update)?;
-    track(case, Some(&case.value(old)), &mut new, update);
+    track(case, Some(&case.value(old)?), &mut new, update);
     replace(case, old, new, update, Draft::warning(decoded.warnings))
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn prepare(
     update: Update<'_>,
     draft: &mut Draft,
 ) -> Result<Value, Refusal> {
-    let (kind, before) = (case.kind(), case.value(old));
+    let (kind, before) = (case.kind(), case.value(old)?);
     admission::update(case, &mut new, &before, update)?;
     meta::carry_over(&mut new, &before);
     let managed = new["metadata"].get("managedFields").cloned();

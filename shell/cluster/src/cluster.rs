@@ -1,11 +1,11 @@
 //! The cluster: one view, fed by the store, and the loop that turns requests into commits.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gantry_kinds::{KindRef, Status};
-use gantry_registry::{Context, Decision, Request, Settings, Write, decide};
+use gantry_registry::{Answers, Context, Decision, Request, Settings, Write, decide};
 use gantry_store::{Commit, Store, StoreError, Txn};
 use gantry_view::{ObjectKey, Turn, View};
 use jiff::Timestamp;
@@ -19,8 +19,9 @@ use crate::election::{Epoch, Leadership};
 use crate::failpoints::failpoint;
 use crate::feed::{Feed, WatchFrom};
 use crate::follow::{self, State};
-use crate::limits::{COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
+use crate::limits::{ASKS, COMMIT_ATTEMPTS, COMMIT_WAIT, CONFIRM_WAIT, VIEW_WAIT};
 use crate::metrics::Metrics;
+use crate::oracle::Oracle;
 use crate::reached::Reached;
 use crate::topics::Topic;
 use crate::{compact, keys};
@@ -89,6 +90,8 @@ pub struct Cluster {
     ended: watch::Sender<Option<StoreError>>,
     seed: AtomicU64,
     metrics: Metrics,
+    /// Who answers what decisions ask.
+    oracle: OnceLock<Arc<dyn Oracle>>,
 }
 
 impl Cluster {
@@ -111,6 +114,7 @@ impl Cluster {
             ended: watch::channel(None).0,
             seed: AtomicU64::new(setup.seed),
             metrics: Metrics::default(),
+            oracle: OnceLock::new(),
         });
         tokio::spawn(follow::follow(Arc::downgrade(&cluster), watch));
         tokio::spawn(compact::keep_compacting(Arc::downgrade(&cluster)));
@@ -120,6 +124,11 @@ impl Cluster {
     /// The view, for a short synchronous look; never hold it over an await.
     pub fn view(&self) -> MappedRwLockReadGuard<'_, View> {
         RwLockReadGuard::map(self.state.read(), |state| &state.view)
+    }
+
+    /// Says who answers what decisions ask; the first word counts.
+    pub fn consult(&self, oracle: Arc<dyn Oracle>) {
+        let _ = self.oracle.set(oracle);
     }
 
     /// What the registry goes by.
@@ -238,10 +247,7 @@ impl Cluster {
         let mut fresh = !self.store.shared();
         for _ in 0..COMMIT_ATTEMPTS {
             failpoint!("cluster::before_decide");
-            let decision = {
-                let context = Context { now: self.now(), seed: self.next_seed(), settings: &self.settings };
-                decide(&self.state.read().view, &request, &context)
-            };
+            let decision = self.decide(&request).await;
             if !fresh && !matches!(decision, Decision::Commit { .. }) {
                 self.confirmed().await?;
                 fresh = true;
@@ -252,6 +258,7 @@ impl Cluster {
                     Metrics::count(&self.metrics.refusals);
                     return Err(status);
                 }
+                Decision::Ask(_) => return Err(Box::new(Status::internal("the decision asks without an end"))),
                 Decision::Reply { reply, code, warnings } => return Ok(Reply { code, body: reply, warnings }),
                 Decision::Commit { writes, guards, reply, code, warnings } => {
                     (writes, guards, Reply { code, body: reply, warnings })
@@ -271,6 +278,28 @@ impl Cluster {
             }
         }
         Err(Box::new(conflict_after_all(&request)))
+    }
+
+    /// Decides on the view as it is, as often as a question must first be answered outside: the view is not held
+    /// meanwhile, and what has changed is what the next attempt sees.
+    async fn decide(&self, request: &Request) -> Decision {
+        let (now, seed, mut answers) = (self.now(), self.next_seed(), Answers::default());
+        loop {
+            let decision = {
+                let context = Context { now, seed, settings: &self.settings, answers: &answers };
+                decide(&self.state.read().view, request, &context)
+            };
+            match decision {
+                Decision::Ask(ask) if answers.count() < ASKS => {
+                    let answer = match self.oracle.get() {
+                        Some(oracle) => oracle.answer(&ask).await,
+                        None => Err("nobody is there to ask".to_owned()),
+                    };
+                    answers.note(*ask, answer);
+                }
+                decision => return decision,
+            }
+        }
     }
 
     /// Commits, and waits until the view shows the commit, or what it met. A term in which that fails is in doubt.

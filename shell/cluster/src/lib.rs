@@ -15,6 +15,7 @@ mod follow;
 mod keys;
 pub mod limits;
 mod metrics;
+mod oracle;
 mod reached;
 mod topics;
 
@@ -25,4 +26,5 @@ pub use election::{Epoch, Leadership};
 pub use failpoints::FAILPOINTS;
 pub use feed::{Feed, Lagged, WatchFrom};
 pub use metrics::Metrics;
+pub use oracle::Oracle;
 pub use topics::Topic;

@@ -8,6 +8,8 @@ pub const HISTORY_CHANGES: usize = 16_384;
 pub const FEED_CHANGES: usize = 16_384;
 /// How often a write is decided anew when somebody else was faster.
 pub const COMMIT_ATTEMPTS: usize = 32;
+/// Questions that one decision may have answered outside.
+pub const ASKS: usize = 64;
 /// How long a write waits for the view to show it.
 pub const VIEW_WAIT: Duration = Duration::from_secs(30);
 /// How often the store's log is cut, and so how long a revision can be resumed at the least.

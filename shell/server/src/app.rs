@@ -19,7 +19,9 @@ use crate::openapi::OpenApi;
 use crate::query::Query;
 use crate::route::Asked;
 use crate::tunnel::Tunnels;
+use crate::read::present::ConvertedChanges;
 use crate::watch::SharedFrames;
+use crate::webhook::Webhooks;
 
 /// What all requests share.
 pub(crate) struct App {
@@ -31,6 +33,8 @@ pub(crate) struct App {
     pub frames: Arc<SharedFrames>,
     pub discovery: Discovery,
     pub openapi: OpenApi,
+    pub webhooks: Arc<Webhooks>,
+    pub converted: Arc<ConvertedChanges>,
     pub version: Version,
     /// `host:port` that clients are told.
     pub advertise: String,
@@ -44,10 +48,15 @@ pub(crate) struct App {
 impl App {
     /// An id in the form of a random UUID that no earlier call returned.
     pub(crate) fn fresh_id(&self) -> String {
-        let (high, low) = (self.cluster.next_seed(), self.cluster.next_seed());
-        let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
-        format!("{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}", (low >> 48) & 0x3fff | 0x8000, low & 0xffff_ffff_ffff)
+        fresh_id(&self.cluster)
     }
+}
+
+/// An id in the form of a random UUID that no earlier call returned.
+pub(crate) fn fresh_id(cluster: &Cluster) -> String {
+    let (high, low) = (cluster.next_seed(), cluster.next_seed());
+    let (a, b, c) = (high >> 32, (high >> 16) & 0xffff, high & 0x0fff);
+    format!("{a:08x}-{b:04x}-4{c:03x}-{:04x}-{:012x}", (low >> 48) & 0x3fff | 0x8000, low & 0xffff_ffff_ffff)
 }
 
 /// One request whose sender is known and may do what it asks.

@@ -31,6 +31,7 @@ mod tls;
 mod tokens;
 mod tunnel;
 mod watch;
+mod webhook;
 mod write;
 
 pub use authn::KeyError;

@@ -70,5 +70,21 @@ pub const DIALLED_BYTES: usize = 64 << 10;
 pub const PROXIED_HTML_BYTES: usize = 8 << 20;
 /// How long the upgrade of a connection may take.
 pub const UPGRADE: Duration = Duration::from_secs(30);
+/// Calls that one webhook has under way at a time.
+pub const WEBHOOK_CALLS: usize = 16;
+/// Requests that wait for a call of one webhook.
+pub const WEBHOOK_WAITING: usize = 48;
+/// Bytes of a webhook's answer.
+pub const WEBHOOK_ANSWER_BYTES: usize = 32 << 20;
+/// How long the conversion of objects by a webhook may take.
+pub const CONVERSION_WAIT: Duration = Duration::from_secs(30);
+/// Objects that a webhook is asked to convert in one call.
+pub const CONVERSION_OBJECTS: usize = 500;
+/// Bytes of objects from which on no more are put into the same call.
+pub const CONVERSION_BYTES: usize = 2 << 20;
+/// Calls that convert the objects of one list at a time.
+pub const CONVERSIONS_AT_A_TIME: usize = 4;
+/// Changes of custom objects that are kept as other watchers of the same version will see them.
+pub const CONVERTED_CHANGES: usize = 256;
 /// Connections that one port-forward may have open at a time.
 pub const FORWARDED: usize = 256;

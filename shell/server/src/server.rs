@@ -30,6 +30,7 @@ use crate::service::serve;
 use crate::tls::{Tls, TlsError, configure};
 use crate::tunnel::Tunnels;
 use crate::watch::SharedFrames;
+use crate::webhook::Webhooks;
 
 /// What `/version` says.
 #[derive(Clone, Debug, Default)]
@@ -95,10 +96,15 @@ impl Server {
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        let tunnels = Arc::<Tunnels>::default();
+        let webhooks = Arc::new(Webhooks::new(&config.cluster, tunnels.clone()));
+        config.cluster.consult(webhooks.clone());
         let app = Arc::new(App {
             cluster: config.cluster,
             keys,
-            tunnels: Arc::default(),
+            tunnels,
+            webhooks,
+            converted: Arc::default(),
             metrics: Arc::new(Metrics::new()),
             fairness: Fairness::new(),
             frames: Arc::new(SharedFrames::default()),

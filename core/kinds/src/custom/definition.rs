@@ -180,9 +180,15 @@ impl Version {
             unknown.extend(checked.unknown.into_iter().map(|path| format!("metadata.{path}")));
             prune(Schema::builtin(), OBJECT_META, metadata);
         }
-        unknown.extend(structural::prune(self.node(), true, object));
-        embedded(self.node(), object, "", &mut unknown);
+        unknown.extend(self.prune(object));
         self.complete(object);
+        unknown
+    }
+
+    /// Drops what nobody declared, and tells the paths of it.
+    pub fn prune(&self, object: &mut Value) -> Vec<String> {
+        let mut unknown = structural::prune(self.node(), true, object);
+        embedded(self.node(), object, "", &mut unknown);
         unknown
     }
 

@@ -3,7 +3,7 @@
 use gantry_kinds::{Cause, NAMESPACE, Status};
 use serde_json::Value;
 
-use super::forbidden;
+use super::named;
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 
@@ -21,13 +21,13 @@ pub(crate) fn create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Resu
     };
     if namespace.header.deleted.is_some() {
         let why = format!("unable to create new content in namespace {name} because it is being terminated");
-        let mut status = forbidden(case, object, &why);
+        let mut status = named(case, object, &why);
         status.causes = vec![Cause {
             reason: "NamespaceTerminating".to_owned(),
             message: format!("namespace {name} is being terminated"),
             field: "metadata.namespace".to_owned(),
         }];
-        return Err(status);
+        return Err(status.into());
     }
     draft.guards.push((namespace.key().clone(), namespace.header.revision));
     Ok(())

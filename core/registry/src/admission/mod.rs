@@ -57,11 +57,15 @@ pub(crate) fn delete(case: &Case<'_>, old: &Object) -> Result<(), Refusal> {
 
 /// 403 with the name that the object has or asks for.
 fn forbidden(case: &Case<'_>, object: &Value, why: &str) -> Refusal {
+    named(case, object, why).into()
+}
+
+fn named(case: &Case<'_>, object: &Value, why: &str) -> gantry_kinds::Status {
     let name = match meta::text(object, "name") {
         "" => meta::text(object, "generateName"),
         name => name,
     };
-    gantry_kinds::Status::forbidden(case.kind(), name, why).into()
+    gantry_kinds::Status::forbidden(case.kind(), name, why)
 }
 
 /// A new node takes no pods before it has said that it is ready.

@@ -30,7 +30,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
             Decision::Commit { writes, guards, reply: success(201), code: 201, warnings }
         }
         Decision::Reply { warnings, .. } => Decision::Reply { reply: success(201), code: 201, warnings },
-        refusal @ Decision::Refuse(_) => refusal,
+        ended @ (Decision::Refuse(_) | Decision::Ask(_)) => ended,
     })
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn patch(case: &Case<'_>, how: PatchKind, body: &Body) -> Result<Deci
     if how == PatchKind::Apply {
         return apply(case, body);
     }
-    let live = shown(case, &case.value(case.existing()?)).ok_or_else(Status::no_such_path)?;
+    let live = shown(case, &case.value(case.existing()?)?).ok_or_else(Status::no_such_path)?;
     let mut draft = Draft::default();
     let expected = Expected::subresource(case.kind(), "scale");
     let scale = patching::patched(case, how, body, &live, expected, &mut draft)?;
@@ -67,7 +67,7 @@ fn apply(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
     patching::check_options(case, PatchKind::Apply)?;
     patching::check_identity(scale, "Scale", "autoscaling/v1")?;
     let old = case.existing()?;
-    let before = case.value(old);
+    let before = case.value(old)?;
     let mut config = json!({
         "apiVersion": case.kind().api_version(), "kind": case.kind().kind, "metadata": {"name": case.target().name},
     });
@@ -102,7 +102,7 @@ fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decisi
     check_replicas(case, replicas)?;
     meta::check_uid(case, &scale)?;
     meta::check_revision(case, &scale, Update::Sub("scale"))?;
-    let before = case.value(old);
+    let before = case.value(old)?;
     let mut new = before.clone();
     match case.view.custom(case.kind()) {
         Some(version) => custom::set_replicas(version, &mut new, replicas),

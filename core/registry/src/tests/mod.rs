@@ -1,6 +1,7 @@
 //! A little world: a view to which decisions are applied as the store would.
 
 mod access;
+mod conversion;
 mod custom;
 mod delete;
 mod objects;
@@ -23,6 +24,8 @@ pub(crate) struct World {
     pub(crate) view: View,
     pub(crate) now: Timestamp,
     pub(crate) settings: Settings,
+    /// Who converts custom objects.
+    pub(crate) webhook: fn(&Conversion) -> crate::Answer,
     seed: u64,
 }
 
@@ -33,7 +36,7 @@ impl World {
     /// Nothing but a namespace `web` with its default account.
     pub(crate) fn new() -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let mut world = World { view: View::new(), now, settings: Settings::default(), seed: 0 };
+        let mut world = World { view: View::new(), now, settings: Settings::default(), webhook: absent, seed: 0 };
         world.create(&NAMESPACE, "", json!({"metadata": {"name": "web"}})).expect("a namespace");
         world.create(&SERVICE_ACCOUNT, "web", json!({"metadata": {"name": "default"}})).expect("an account");
         world
@@ -41,8 +44,18 @@ impl World {
 
     pub(crate) fn decide(&mut self, request: &Request) -> Decision {
         self.seed += 1;
-        let context = Context { now: self.now, seed: self.seed, settings: &self.settings };
-        decide(&self.view, request, &context)
+        let mut answers = Answers::default();
+        loop {
+            let context = Context { now: self.now, seed: self.seed, settings: &self.settings, answers: &answers };
+            match decide(&self.view, request, &context) {
+                Decision::Ask(ask) => {
+                    let Ask::Convert(conversion) = &*ask;
+                    let answer = (self.webhook)(conversion);
+                    answers.note(*ask, answer);
+                }
+                decision => return decision,
+            }
+        }
     }
 
     /// Commits as the store does: all keys must be where they are expected to be.
@@ -63,6 +76,7 @@ impl World {
     pub(crate) fn execute(&mut self, request: &Request) -> Answer {
         match self.decide(request) {
             Decision::Refuse(status) => Err(status),
+            Decision::Ask(ask) => unreachable!("{ask:?} was answered"),
             Decision::Reply { reply, code, .. } => Ok((code, reply)),
             Decision::Commit { writes, guards, mut reply, code, .. } => {
                 let revision = self.commit(&writes, &guards).expect("nobody else writes");
@@ -90,6 +104,10 @@ impl World {
     pub(crate) fn get(&self, kind: KindRef, namespace: &str, name: &str) -> Option<Value> {
         self.view.get(kind, namespace, name).map(|object| object.value())
     }
+}
+
+fn absent(conversion: &Conversion) -> crate::Answer {
+    Err(conversion.failed("nobody is there"))
 }
 
 /// A request of an administrator.

@@ -16,7 +16,7 @@ const NODE_PORT: u16 = 10250;
 
 /// Who answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// The node's own agent.
     Agent,
     /// Whatever listens at the address.
@@ -25,7 +25,7 @@ pub(super) enum Place {
 
 /// Where a request goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Backend {
+pub(crate) struct Backend {
     pub place: Place,
     pub tls: bool,
     /// The node that reaches the address; `None` when this server must do so itself.
@@ -114,6 +114,15 @@ fn of_node(node: &Value, wanted: &Wanted<'_>) -> Result<Backend, Refusal> {
         return Err(not_allowed());
     }
     Ok(Backend { place: Place::Address(SocketAddr::new(ip, port)), tls: wanted.tls(), node: name })
+}
+
+/// The backend of a port of a service that is named by itself.
+pub(crate) fn of_named(view: &View, namespace: &str, name: &str, port: u16, seed: u64) -> Result<Backend, Refusal> {
+    if view.get(&SERVICE, namespace, name).is_none() {
+        return Err(Box::new(Status::new(503, "ServiceUnavailable", format!("service {name:?} not found"))));
+    }
+    let port = port.to_string();
+    of_service(view, namespace, &Wanted { scheme: "https", name, port: &port }, seed)
 }
 
 fn of_service(view: &View, namespace: &str, wanted: &Wanted<'_>, seed: u64) -> Result<Backend, Refusal> {

@@ -24,17 +24,26 @@ use crate::respond::BodyError;
 use crate::tunnel::Tunnels;
 
 /// A connection of any kind.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// Connects to a backend; else why not, in words for the client.
 pub(super) async fn connect(app: &App, backend: &Backend) -> Result<Box<dyn Connection>, String> {
     let Place::Address(address) = backend.place else { return Err("a node has no address of its own".to_owned()) };
-    let plain: Box<dyn Connection> = match backend.node.as_deref().filter(|node| app.tunnels.connected(node)) {
-        Some(node) => Box::new(through(&app.tunnels, node, address).await?),
-        None => Box::new(straight(address).await?),
-    };
+    let plain = reach(&app.tunnels, backend.node.as_deref(), address).await?;
     if backend.tls { encrypted(plain, address).await } else { Ok(plain) }
+}
+
+/// Connects to an address: through the node that it is on, where that is connected.
+pub(crate) async fn reach(
+    tunnels: &Tunnels,
+    node: Option<&str>,
+    address: SocketAddr,
+) -> Result<Box<dyn Connection>, String> {
+    Ok(match node.filter(|node| tunnels.connected(node)) {
+        Some(node) => Box::new(through(tunnels, node, address).await?),
+        None => Box::new(straight(address).await?),
+    })
 }
 
 async fn straight(address: SocketAddr) -> Result<TcpStream, String> {

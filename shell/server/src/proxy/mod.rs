@@ -4,8 +4,8 @@
 //! Invariants: the client's credential stays here; a connection is made for one request and ends with it; nothing is
 //! followed that the backend says.
 
-mod backend;
-mod dial;
+pub(crate) mod backend;
+pub(crate) mod dial;
 mod rewrite;
 
 use std::sync::Arc;

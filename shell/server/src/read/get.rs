@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use std::sync::Arc;
 
 use super::options::parse_revision;
-use super::present;
+use super::present::Presenter;
 use super::reach;
 use super::shape::Renderer;
 use crate::Refusal;
@@ -31,7 +31,7 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
     }
     let revision = call.query.text("resourceVersion").map(parse_revision).transpose();
     reach(&app.cluster, revision.map_err(|why| Box::new(Status::new(500, "", why)))?).await?;
-    let object = find(app, call, endpoint)?;
+    let object = find(app, call, endpoint).await?;
     if endpoint.subresource.is_some_and(|s| s.name == "scale") {
         let scale = match app.cluster.view().custom(kind) {
             Some(version) => custom_scale(version, &object.value()),
@@ -49,10 +49,16 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
     Ok(respond::raw(200, Bytes::from(out), &accepted))
 }
 
-fn find(app: &App, call: &Call, endpoint: Endpoint) -> Result<Arc<Object>, Refusal> {
+async fn find(app: &App, call: &Call, endpoint: Endpoint) -> Result<Arc<Object>, Refusal> {
     let kind = endpoint.kind;
-    let view = app.cluster.view();
-    let found = view.get(kind.home(), call.namespace(kind), &call.asked.name);
-    let found = found.map(|kept| present::object(&view, kind, kept));
-    found.ok_or_else(|| Box::new(Status::not_found(kind, &call.asked.name)))
+    let (found, presenter) = {
+        let view = app.cluster.view();
+        let found = view.get(kind.home(), call.namespace(kind), &call.asked.name).cloned();
+        (found, Presenter::of(app, &view, kind))
+    };
+    let found = found.ok_or_else(|| Box::new(Status::not_found(kind, &call.asked.name)))?;
+    match presenter {
+        Some(presenter) => presenter.one(found).await,
+        None => Ok(found),
+    }
 }

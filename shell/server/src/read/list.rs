@@ -34,7 +34,7 @@ pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer
     // A page goes on at the revision of the first one, which another server may have shown.
     reach(&app.cluster, options.token.as_ref().map_or(revision, |token| token.revision)).await?;
     let namespace = call.list_namespace(kind);
-    match collect(&app.cluster, kind, namespace, &options, exact) {
+    match collect(app, kind, namespace, &options, exact).await {
         Ok(page) => show(call, kind, page, &accepted),
         Err(Some(refusal)) => Err(refusal),
         Err(None) => Ok(too_old(app, &options, &accepted)),

@@ -9,9 +9,10 @@ use gantry_kinds::KindRef;
 use gantry_view::{Object, ObjectKey, View};
 
 use super::options::{ListOptions, Selection, too_large};
-use super::present;
+use super::present::{self, Presenter};
 use super::token::Token;
 use crate::Refusal;
+use crate::app::App;
 
 /// Objects of a list, and the revision that they are of.
 pub(crate) struct Page {
@@ -23,11 +24,13 @@ pub(crate) struct Page {
     pub remaining: Option<usize>,
 }
 
-/// All objects that are selected now.
+/// All objects that are selected now. Of a kind that is kept otherwise than it is served, all that may be selected, as
+/// they are kept: `show` goes on from there.
 pub(crate) fn select(view: &View, kind: KindRef, namespace: Option<&str>, selection: &Selection) -> Vec<Arc<Object>> {
     if present::differs(kind) {
-        let shown = view.list(kind.home(), namespace).map(|kept| present::object(view, kind, kept));
-        return shown.filter(|object| selection.matches(object)).collect();
+        let name = selection.fields.exact("metadata.name");
+        let kept = view.list(kind.home(), namespace).filter(|kept| name.is_none_or(|name| name == kept.name()));
+        return kept.cloned().collect();
     }
     let fits = |object: &&Arc<Object>| namespace.is_none_or(|ns| ns == object.namespace()) && selection.matches(object);
     if let (Some(name), Some(namespace)) = (selection.fields.exact("metadata.name"), namespace) {
@@ -41,27 +44,49 @@ pub(crate) fn select(view: &View, kind: KindRef, namespace: Option<&str>, select
     view.list(kind, namespace).filter(fits).cloned().collect()
 }
 
+/// What `select` found, as it is served.
+pub(crate) async fn show(
+    presenter: Option<&Presenter>,
+    found: Vec<Arc<Object>>,
+    selection: &Selection,
+) -> Result<Vec<Arc<Object>>, Refusal> {
+    let Some(presenter) = presenter else { return Ok(found) };
+    let mut shown = presenter.list(found).await?;
+    shown.retain(|object| selection.matches(object));
+    Ok(shown)
+}
+
 /// The page that the options ask for; `Err(None)` when the revision is too long ago.
-pub(crate) fn collect(
-    cluster: &Cluster,
+pub(crate) async fn collect(
+    app: &App,
     kind: KindRef,
     namespace: Option<&str>,
     options: &ListOptions,
     exact: Option<u64>,
 ) -> Result<Page, Option<Refusal>> {
+    let (cluster, selection) = (&app.cluster, &options.selection);
     let at = options.token.as_ref().map_or(exact, |token| token.revision);
-    let (mut objects, now) = {
+    let (mut objects, presenter, now) = {
         let view = cluster.view();
-        (select(&view, kind, namespace, &options.selection), view.revision())
+        (select(&view, kind, namespace, selection), Presenter::of(app, &view, kind), view.revision())
     };
     let revision = at.unwrap_or(now);
     if revision > now {
         return Err(Some(too_large(revision, now)));
     }
     if revision < now {
-        objects = rewind(cluster, kind, namespace, &options.selection, objects, (revision, now)).ok_or(None)?;
+        // What was selected of objects that are still to be shown, they tell themselves.
+        let matches = |object: &Object| presenter.is_some() || selection.matches(object);
+        objects = rewind(cluster, kind, namespace, matches, objects, (revision, now)).ok_or(None)?;
     }
-    Ok(cut(objects, revision, kind.namespaced && namespace.is_none(), options))
+    let across = kind.namespaced && namespace.is_none();
+    if selection.is_everything() {
+        // Only what is on the page needs to be shown.
+        let page = cut(objects, revision, across, options);
+        return Ok(Page { objects: show(presenter.as_ref(), page.objects, selection).await?, ..page });
+    }
+    let objects = show(presenter.as_ref(), objects, selection).await?;
+    Ok(cut(objects, revision, across, options))
 }
 
 fn cut(mut objects: Vec<Arc<Object>>, revision: u64, across: bool, options: &ListOptions) -> Page {
@@ -81,7 +106,7 @@ fn rewind(
     cluster: &Cluster,
     kind: KindRef,
     namespace: Option<&str>,
-    selection: &Selection,
+    matches: impl Fn(&Object) -> bool,
     objects: Vec<Arc<Object>>,
     span: (u64, u64),
 ) -> Option<Vec<Arc<Object>>> {
@@ -90,13 +115,12 @@ fn rewind(
     let mut feed = cluster.watch(topic, WatchFrom::After(span.0)).ok()?;
     let mut then: BTreeMap<ObjectKey, Option<Arc<Object>>> = BTreeMap::new();
     while let Some(change) = feed.try_next().ok()?.filter(|change| change.revision <= span.1) {
-        let change = if present::differs(kind) { present::change(&cluster.view(), kind, &change) } else { change };
         // The first change of an object knows what it was before all of them.
         then.entry(change.key.clone()).or_insert_with(|| change.before.clone());
     }
     let mut all: BTreeMap<ObjectKey, Arc<Object>> = objects.into_iter().map(|o| (o.key().clone(), o)).collect();
     for (key, before) in then {
-        match before.filter(|object| selection.matches(object)) {
+        match before.filter(|object| matches(object)) {
             Some(object) => all.insert(key, object),
             None => all.remove(&key),
         };

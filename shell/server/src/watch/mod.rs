@@ -5,6 +5,7 @@
 
 mod event;
 mod frame;
+mod standing;
 mod stream;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use http_body_util::{BodyExt, StreamBody};
 use jiff::Timestamp;
 
 pub(crate) use frame::SharedFrames;
+use standing::Standing;
 use stream::{Encoder, Watcher};
 
 use crate::Refusal;
@@ -25,7 +27,8 @@ use crate::limits::WATCH_LIFE;
 use crate::negotiate::{Offer, accept};
 use crate::patience::OpenWatch;
 use crate::read::options::{ListOptions, parse_revision, too_large};
-use crate::read::page::select;
+use crate::read::page::{self, select};
+use crate::read::present::Presenter;
 use crate::read::reach;
 use crate::read::shape::Renderer;
 use crate::respond::{self, Answer, BodyError};
@@ -52,12 +55,16 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: Open
         reach(&app.cluster, None).await?;
     }
     let encoder = Encoder::new(renderer, app.frames.clone());
-    let frames = match start(app, call, kind, &options, revision).await {
+    let presenter = Presenter::of(app, &app.cluster.view(), kind);
+    let definition = Standing::of(&app.cluster, kind);
+    let frames = match start(app, call, kind, &options, revision, presenter.as_ref()).await {
         Ok(start) => {
             let life = options.timeout.unwrap_or_else(|| default_life(app.cluster.next_seed()));
             let watcher = Watcher {
                 cluster: app.cluster.clone(),
                 kind,
+                presenter,
+                definition,
                 namespace: call.list_namespace(kind).map(str::to_owned),
                 selection: options.selection.clone(),
                 encoder,
@@ -87,6 +94,7 @@ async fn start(
     kind: KindRef,
     options: &ListOptions,
     revision: Option<u64>,
+    presenter: Option<&Presenter>,
 ) -> Result<Start, Refusal> {
     let listing = match options.initial_events {
         Some(wanted) => wanted,
@@ -103,6 +111,7 @@ async fn start(
             (objects, view.revision())
         };
         let ((initial, revision), feed) = app.cluster.watch_snapshot(options.selection.topic(kind, namespace), read);
+        let initial = page::show(presenter, initial, &options.selection).await?;
         return Ok(Start { initial, revision, feed });
     }
     let revision = revision.unwrap_or(0);

@@ -17,13 +17,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::event::{Transition, transition};
 use super::frame::{self, SharedFrames};
+use super::standing::Standing;
 use crate::failpoints::failpoint;
 use crate::limits::{BOOKMARKS, PIECE_BYTES};
 use crate::metrics::Gauge;
 use crate::negotiate::Shape;
 use crate::patience::OpenWatch;
 use crate::read::options::Selection;
-use crate::read::present;
+use crate::read::present::Presenter;
 use crate::read::shape::Renderer;
 use crate::respond::status_body;
 
@@ -91,6 +92,10 @@ pub(super) fn only(frame: Bytes) -> Frames {
 pub(super) struct Watcher {
     pub cluster: Arc<Cluster>,
     pub kind: KindRef,
+    /// Shows what is kept otherwise than it is served.
+    pub presenter: Option<Presenter>,
+    /// The definition of a custom kind.
+    pub definition: Option<Standing>,
     pub namespace: Option<String>,
     pub selection: Selection,
     pub encoder: Encoder,
@@ -135,11 +140,12 @@ impl Watcher {
                 biased;
                 () = self.stop.cancelled() => return None,
                 () = &mut *end => return None,
-                () = tick(ticks) => return Some(self.bookmark()),
+                () = ended(&mut self.definition) => return None,
+                () = tick(ticks) => return Some(self.bookmark().await),
                 change = next_change(&mut self.held, &mut self.feed) => change,
             };
             let Ok(change) = change else { return Some(self.lagged()) };
-            if let Some(frame) = self.frame(&change) {
+            if let Some(frame) = self.frame(&change).await {
                 return Some(frame);
             }
         }
@@ -162,15 +168,26 @@ impl Watcher {
         Some(Bytes::from(out))
     }
 
-    fn frame(&mut self, change: &Arc<Change>) -> Option<Bytes> {
+    async fn frame(&mut self, change: &Arc<Change>) -> Option<Bytes> {
         let inside = change.key.kind == self.kind.home()
             && change.revision > self.revision
             && self.namespace.as_deref().is_none_or(|namespace| namespace == &*change.key.namespace);
         if !inside {
             return None;
         }
-        let shown = present::differs(self.kind).then(|| present::change(&self.cluster.view(), self.kind, change));
-        let change = shown.as_ref().unwrap_or(change);
+        let shown = match &self.presenter {
+            Some(presenter) => Some(presenter.shared(change).await),
+            None => None,
+        };
+        let change = match &shown {
+            Some(Ok(shown)) => shown,
+            Some(Err(status)) => {
+                // What cannot be shown cannot be passed over either.
+                self.done = true;
+                return Some(self.encoder.error(status));
+            }
+            None => change,
+        };
         let (transition, object) = transition(change, &self.selection)?;
         failpoint!("server::before_event");
         let frame = self.encoder.change(change, transition, object);
@@ -179,7 +196,7 @@ impl Watcher {
     }
 
     /// Everything that the view shows by now, then how far that is.
-    fn bookmark(&mut self) -> Bytes {
+    async fn bookmark(&mut self) -> Bytes {
         failpoint!("server::before_bookmark");
         // The feed has every change of the view's revision, for both move under one lock.
         let now = self.cluster.view().revision();
@@ -187,7 +204,12 @@ impl Watcher {
         while self.held.is_none() {
             match self.feed.try_next() {
                 Ok(Some(change)) if change.revision > now => self.held = Some(change),
-                Ok(Some(change)) => out.extend_from_slice(&self.frame(&change).unwrap_or_default()),
+                Ok(Some(change)) => {
+                    out.extend_from_slice(&self.frame(&change).await.unwrap_or_default());
+                    if self.done {
+                        return Bytes::from(out);
+                    }
+                }
                 Ok(None) => break,
                 Err(Lagged) => {
                     out.extend_from_slice(&self.lagged());
@@ -220,6 +242,13 @@ async fn tick(ticks: &mut Option<Interval>) {
         Some(ticks) => {
             ticks.tick().await;
         }
+        None => std::future::pending().await,
+    }
+}
+
+async fn ended(definition: &mut Option<Standing>) {
+    match definition {
+        Some(definition) => definition.ended().await,
         None => std::future::pending().await,
     }
 }
@@ -257,6 +286,8 @@ mod tests {
         let mut watcher = Watcher {
             cluster: cluster.clone(),
             kind: &NAMESPACE,
+            presenter: None,
+            definition: None,
             namespace: None,
             selection: Selection::default(),
             encoder: Encoder::new(renderer, Arc::default()),
@@ -270,7 +301,7 @@ mod tests {
             gauge: Arc::new(Metrics::new()).long_running(&Asked::default()),
             _open: Watches::default().open(),
         };
-        let text = String::from_utf8(watcher.bookmark().to_vec()).unwrap();
+        let text = String::from_utf8(watcher.bookmark().await.to_vec()).unwrap();
         let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let (last, before) = events.split_last().unwrap();
         assert!(before.len() >= 4 && before.iter().all(|event| event["type"] == "ADDED"), "{text}");

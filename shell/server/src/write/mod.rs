@@ -24,7 +24,8 @@ use crate::failpoints::failpoint;
 use crate::limits::{DELETES_AT_A_TIME, WARNING_BYTES};
 use crate::negotiate::{Accepted, Offer, Shape, accept};
 use crate::read::options::ListOptions;
-use crate::read::page::{Page, select};
+use crate::read::page::{self, Page, select};
+use crate::read::present::Presenter;
 use crate::read::shape::Renderer;
 use crate::read::{reach, show};
 use crate::respond::{self, Answer};
@@ -130,10 +131,12 @@ pub(crate) async fn delete_collection(
     let list = ListOptions::read(kind, &call.asked, &call.query)?;
     let options = Options { dry_run: wanted.dry_run, ..read_options(call, Verb::Delete)? };
     reach(&app.cluster, list.revision()?).await?;
-    let (mut objects, revision) = {
+    let (objects, presenter, revision) = {
         let view = app.cluster.view();
-        (select(&view, kind, call.list_namespace(kind), &list.selection), view.revision())
+        let found = select(&view, kind, call.list_namespace(kind), &list.selection);
+        (found, Presenter::of(app, &view, kind), view.revision())
     };
+    let mut objects = page::show(presenter.as_ref(), objects, &list.selection).await?;
     if list.limit > 0 {
         objects.truncate(list.limit);
     }

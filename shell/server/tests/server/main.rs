@@ -2,5 +2,6 @@
 
 mod api;
 mod consistency;
+mod conversion;
 mod tunnel;
 mod world;

@@ -24,7 +24,7 @@ use tokio_rustls::client::TlsStream;
 
 /// An authority that can issue certificates.
 pub struct Authority {
-    pem: String,
+    pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 

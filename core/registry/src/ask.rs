@@ -1,0 +1,38 @@
+//! Questions that a decision cannot answer by itself. It is pure, so it names the question and ends; whoever wanted it
+//! asks outside, notes the answer, and has the same decision made anew.
+//!
+//! Invariants: answers are found by the whole question, so an answer is never taken for another; with the same time and
+//! seed, a decision that knows more answers asks the same questions in the same order, and comes to its end.
+
+use crate::conversion::Conversion;
+
+/// What somebody outside is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Ask {
+    /// Objects of a custom kind in another version.
+    Convert(Conversion),
+}
+
+/// What was answered: the objects in their order, or why there are none.
+pub type Answer = Result<Vec<serde_json::Value>, String>;
+
+/// What has been answered so far.
+#[derive(Clone, Debug, Default)]
+pub struct Answers(Vec<(Ask, Answer)>);
+
+impl Answers {
+    /// Keeps an answer.
+    pub fn note(&mut self, ask: Ask, answer: Answer) {
+        self.0.push((ask, answer));
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The answer to that question.
+    pub(crate) fn find(&self, ask: &Ask) -> Option<&Answer> {
+        self.0.iter().find(|(asked, _)| asked == ask).map(|(_, answer)| answer)
+    }
+}

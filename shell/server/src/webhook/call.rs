@@ -1,0 +1,143 @@
+//! One call of a webhook: a connection of its own, verified, one request, one bounded answer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use gantry_cluster::Cluster;
+use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper_util::rt::TokioIo;
+use rustls::crypto::aws_lc_rs;
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
+use serde_json::Value;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::Webhooks;
+use super::place::Place;
+use crate::limits::WEBHOOK_ANSWER_BYTES;
+use crate::proxy::dial::{self, Connection};
+
+/// wire: webhooks know the server by this name.
+const AGENT: &str = "kube-apiserver-admission";
+
+impl Webhooks {
+    /// Posts JSON to the webhook of a `clientConfig`, and reads the JSON that it answers. Whoever calls watches the time,
+    /// which is `wait`.
+    pub(super) async fn post(
+        &self,
+        cluster: &Cluster,
+        config: &Value,
+        wait: Duration,
+        body: Bytes,
+    ) -> Result<Value, String> {
+        let place = Place::read(config, wait.as_secs())?;
+        let posting = |why: String| format!("Post {:?}: {why}", place.url());
+        let stream = self.connect(cluster, &place, &config["caBundle"]).await.map_err(posting)?;
+        let response = send(&place, stream, body).await.map_err(posting)?;
+        let code = response.status().as_u16();
+        if !response.status().is_success() {
+            return Err(refused(code));
+        }
+        let answer = Limited::new(response.into_body(), WEBHOOK_ANSWER_BYTES).collect().await;
+        let answer = answer.map_err(|error| posting(error.to_string()))?.to_bytes();
+        serde_json::from_slice(&answer).map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))
+    }
+
+    /// What is said of a call that took too long.
+    pub(super) fn too_late(&self, config: &Value, wait: Duration) -> String {
+        let url = Place::read(config, wait.as_secs()).map(|place| place.url()).unwrap_or_default();
+        format!("Post {url:?}: net/http: request canceled (Client.Timeout exceeded while awaiting headers)")
+    }
+
+    async fn connect(
+        &self,
+        cluster: &Cluster,
+        place: &Place,
+        authorities: &Value,
+    ) -> Result<TlsStream<Box<dyn Connection>>, String> {
+        let (address, node) = place.address(cluster).await?;
+        let plain = dial::reach(&self.tunnels, node.as_deref(), address).await?;
+        let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
+        let connector = TlsConnector::from(Arc::new(trust(authorities)?));
+        connector.connect(name, plain).await.map_err(|error| distrust(&error, &place.host))
+    }
+}
+
+/// Trusts the authorities of a `caBundle`; without one, those of the machine.
+fn trust(authorities: &Value) -> Result<ClientConfig, String> {
+    let mut roots = RootCertStore::empty();
+    match authorities.as_str().filter(|bundle| !bundle.is_empty()) {
+        Some(bundle) => {
+            let pem = STANDARD.decode(bundle).map_err(|error| format!("reading caBundle: {error}"))?;
+            for authority in CertificateDer::pem_slice_iter(&pem) {
+                let authority = authority.map_err(|error| format!("reading caBundle: {error}"))?;
+                roots.add(authority).map_err(|error| format!("reading caBundle: {error}"))?;
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// A failed handshake in the words that clients know.
+fn distrust(error: &std::io::Error, host: &str) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(why)) = inner else {
+        return match inner {
+            Some(rustls::Error::InvalidMessage(_)) => "tls: first record does not look like a TLS handshake".to_owned(),
+            _ => error.to_string(),
+        };
+    };
+    let why = match why {
+        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
+        CertificateError::Expired
+        | CertificateError::ExpiredContext { .. }
+        | CertificateError::NotValidYet
+        | CertificateError::NotValidYetContext { .. } => "certificate has expired or is not yet valid".to_owned(),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            format!("certificate is not valid for {host}")
+        }
+        other => other.to_string(),
+    };
+    format!("tls: failed to verify certificate: x509: {why}")
+}
+
+async fn send(place: &Place, stream: TlsStream<Box<dyn Connection>>, body: Bytes) -> Result<Response<Incoming>, String> {
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to a webhook broke");
+        }
+    });
+    let request = Request::post(&place.target)
+        .header(HOST, format!("{}:{}", place.host, place.port))
+        .header(USER_AGENT, AGENT)
+        .header(ACCEPT, "application/json, */*")
+        .header(CONTENT_TYPE, "application/json")
+        .body(Full::new(body))
+        .map_err(|error| error.to_string())?;
+    sender.send_request(request).await.map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
+}
+
+/// What is said of an answer that is no success.
+fn refused(code: u16) -> String {
+    match code {
+        401 => "the server has asked for the client to provide credentials".to_owned(),
+        404 => "the server could not find the requested resource".to_owned(),
+        500.. => "an error on the server (\"unknown\") has prevented the request from succeeding".to_owned(),
+        _ => format!("the server responded with the status code {code} but did not return more information"),
+    }
+}
