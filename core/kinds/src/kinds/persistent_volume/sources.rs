@@ -63,7 +63,7 @@ const SOURCES: &[Source] = &[
     checked("quobyte", &[], check_quobyte),
     checked("cephfs", &[], check_monitors),
     checked("iscsi", &["targetPortal", "iqn"], check_iscsi),
-    checked("cinder", &["volumeID"], |source, path, errors| check_secret(source, "secretRef", false, path, errors)),
+    plain("cinder", &["volumeID"]),
     checked("fc", &[], check_fc),
     checked("flexVolume", &["driver"], check_flex),
     checked("azureFile", &["secretName", "shareName"], check_azure_file),
@@ -90,16 +90,30 @@ pub fn check(spec: &Value, path: &Path, errors: &mut ErrorList) {
         errors.push(FieldError::required(path, "must specify a volume type"));
         return;
     };
+    check_one(source, &spec[source.field], path, errors);
+    if matches!(source.field, "cinder" | "storageos") {
+        check_secret(&spec[source.field], "secretRef", false, &path.child(source.field), errors);
+    }
+    for other in sources {
+        errors.push(FieldError::forbidden(&path.child(other.field), "may not specify more than 1 volume type"));
+    }
+}
+
+/// Checks a source that pods have too.
+pub fn check_shared(field: &str, value: &Value, path: &Path, errors: &mut ErrorList) {
+    if let Some(source) = SOURCES.iter().find(|source| source.field == field) {
+        check_one(source, value, path, errors);
+    }
+}
+
+fn check_one(source: &Source, value: &Value, path: &Path, errors: &mut ErrorList) {
     // wire: this one source is told of by another name.
     let told = if source.field == "gcePersistentDisk" { "persistentDisk" } else { source.field };
-    let (value, place) = (&spec[source.field], path.child(told));
+    let place = path.child(told);
     for field in source.required {
         rules::required(str_at(value, &format!("/{field}")), &place.child(field), errors);
     }
     (source.check)(value, &place, errors);
-    for other in sources {
-        errors.push(FieldError::forbidden(&path.child(other.field), "may not specify more than 1 volume type"));
-    }
 }
 
 const HOST_PATH_TYPES: &[&str] =
@@ -298,7 +312,6 @@ fn check_storageos(source: &Value, path: &Path, errors: &mut ErrorList) {
             rules::each(text, names::dns_label(text), &path.child(field), errors);
         }
     }
-    check_secret(source, "secretRef", false, path, errors);
 }
 
 const DRIVER_MAX: usize = 63;
@@ -312,7 +325,8 @@ fn check_csi(source: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn check_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
+/// Checks the name of a driver.
+pub fn check_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
     if driver.len() > DRIVER_MAX {
         errors.push(FieldError::too_long(path, DRIVER_MAX));
     }

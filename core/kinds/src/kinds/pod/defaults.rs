@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::gated;
+use crate::kinds::persistent_volume;
 use crate::quantity::Quantity;
 use crate::tree::{child, child_or_new, children, fill, set_default};
 
@@ -24,7 +26,38 @@ pub fn pod(object: &mut Value) {
             }
         }
     }
+    if spec.get("terminationGracePeriodSeconds").and_then(Value::as_i64).is_some_and(|seconds| seconds < 0) {
+        spec.insert("terminationGracePeriodSeconds".to_owned(), Value::from(1));
+    }
+    request_for_all(spec);
     pod_spec(spec);
+}
+
+/// A pod that asks for resources as a whole asks for what its containers ask for together, and else for its limits.
+fn request_for_all(spec: &mut Map<String, Value>) {
+    let of_pods = |name: &str| matches!(name, "cpu" | "memory") || name.starts_with("hugepages-");
+    let mut sums: Map<String, Value> = Map::new();
+    for container in children(spec, "containers") {
+        let requests = child(container, "resources").and_then(|resources| child(resources, "requests"));
+        for (name, amount) in requests.into_iter().flat_map(|requests| requests.iter()) {
+            let amount = amount.as_str().and_then(|text| Quantity::parse(text).ok());
+            let before = sums.get(name).and_then(Value::as_str).and_then(|text| Quantity::parse(text).ok());
+            if let Some(amount) = amount.filter(|_| of_pods(name)) {
+                let sum = before.map_or_else(|| amount.clone(), |before| before.add(&amount));
+                sums.insert(name.clone(), Value::from(sum.to_string()));
+            }
+        }
+    }
+    let Some(resources) = child(spec, "resources") else { return };
+    let limits = child(resources, "limits").cloned().unwrap_or_default();
+    let given = child(resources, "requests").is_some_and(|requests| !requests.is_empty());
+    if limits.is_empty() && !given {
+        return;
+    }
+    let requests = child_or_new(resources, "requests");
+    for (name, amount) in sums.into_iter().chain(limits.into_iter().filter(|(name, _)| of_pods(name))) {
+        set_default(requests, &name, amount);
+    }
 }
 
 /// Fills in the pod template of a workload's spec.
@@ -44,6 +77,7 @@ fn same_address(status: &mut Map<String, Value>) {
 }
 
 fn pod_spec(spec: &mut Map<String, Value>) {
+    gated::drop(spec);
     set_default(spec, "terminationGracePeriodSeconds", 30);
     fill(spec, "dnsPolicy", "ClusterFirst");
     fill(spec, "restartPolicy", "Always");
@@ -140,15 +174,36 @@ pub fn pull_policy(image: &str) -> &'static str {
     let (name, digest) = image.split_once('@').map_or((image, false), |(name, _)| (name, true));
     let (path, last) = name.rsplit_once('/').unwrap_or(("", name));
     let (last, tag) = last.split_once(':').map_or((last, None), |(last, tag)| (last, Some(tag)));
-    // The first part of a path may be a host, which may be written anyhow.
-    let below_host = path.split_once('/').map_or("", |(_, rest)| rest);
-    let plain = |part: &str| part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-/".contains(&c));
     match tag {
-        _ if last.is_empty() || !plain(last) || !plain(below_host) => "IfNotPresent",
+        _ if !is_image_name(path, last) => "IfNotPresent",
         Some("latest") => "Always",
         None if !digest => "Always",
         _ => "IfNotPresent",
     }
+}
+
+/// The longest name of an image, its registry included.
+const IMAGE_NAME_MAX: usize = 255;
+const DEFAULT_REGISTRY: &str = "docker.io/";
+const DEFAULT_FOLDER: &str = "library/";
+
+/// Whether folders and the last part are the name of an image. The first part may be a registry, which may be
+/// written in capitals.
+fn is_image_name(path: &str, last: &str) -> bool {
+    let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+    let plain = |part: &str| part.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || b"._-/".contains(&c));
+    let registry = first.contains(['.', ':']) || first == "localhost" || first.bytes().any(|c| c.is_ascii_uppercase());
+    let host = first.split_once(':').map_or(first, |(host, _)| host);
+    let sound = host.bytes().all(|c| c.is_ascii_alphanumeric() || b".-[]".contains(&c));
+    let hash = path.is_empty() && last.len() == 64 && last.bytes().all(|c| c.is_ascii_hexdigit());
+    let added = match (registry, path.is_empty()) {
+        (true, _) => 0,
+        (false, true) => DEFAULT_REGISTRY.len() + DEFAULT_FOLDER.len(),
+        (false, false) => DEFAULT_REGISTRY.len(),
+    };
+    let length = path.len() + usize::from(!path.is_empty()) + last.len() + added;
+    let folders = if registry { sound && plain(rest) } else { plain(path) };
+    !last.is_empty() && plain(last) && folders && !hash && length <= IMAGE_NAME_MAX
 }
 
 fn field_sources(source: &mut Map<String, Value>) {
@@ -189,9 +244,7 @@ fn volume(volume: &mut Map<String, Value>) {
             set_default(source, "defaultMode", FILE_MODE);
         }
     }
-    if let Some(path) = child(volume, "hostPath") {
-        set_default(path, "type", "");
-    }
+    persistent_volume::default_source(volume);
     if let Some(downward) = child(volume, "downwardAPI") {
         children(downward, "items").for_each(field_sources);
     }
@@ -206,9 +259,6 @@ fn volume(volume: &mut Map<String, Value>) {
     let claim = child(volume, "ephemeral").and_then(|e| child(e, "volumeClaimTemplate"));
     if let Some(spec) = claim.and_then(|claim| child(claim, "spec")) {
         set_default(spec, "volumeMode", "Filesystem");
-    }
-    if let Some(iscsi) = child(volume, "iscsi") {
-        set_default(iscsi, "iscsiInterface", "default");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod columns;
 mod defaults;
+mod gated;
 mod qos;
 mod resize;
 mod update;

@@ -27,7 +27,7 @@ pub fn check_all(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
         check_distinct(&container.name, &mut seen, &path, errors);
         probes::check_lifecycle(container.lifecycle.as_ref(), scope.grace_seconds(), &path.child("lifecycle"), errors);
         probes::check_all(container, scope.grace_seconds(), &path, errors);
-        check_restart(container, &path, errors);
+        check_restart(container, false, &path, errors);
     }
     check_host_ports(&spec.containers, &list, errors);
     let init = spec.init_containers.as_deref().unwrap_or_default();
@@ -55,9 +55,11 @@ fn check_init<'a>(
     check_distinct(&container.name, seen, path, errors);
     check_host_ports(std::slice::from_ref(container), path, errors);
     if container.restart_policy.as_deref() == Some("Always") {
+        check_restart(container, true, path, errors);
         probes::check_lifecycle(container.lifecycle.as_ref(), scope.grace_seconds(), &path.child("lifecycle"), errors);
         probes::check_all(container, scope.grace_seconds(), path, errors);
     } else {
+        check_restart(container, true, path, errors);
         let detail = "may not be set for init containers without restartPolicy=Always";
         for (field, present) in [
             ("lifecycle", container.lifecycle.is_some()),
@@ -70,15 +72,28 @@ fn check_init<'a>(
             }
         }
     }
-    check_restart(container, path, errors);
 }
 
-fn check_restart(container: &Container, path: &Path, errors: &mut ErrorList) {
+fn check_restart(container: &Container, init: bool, path: &Path, errors: &mut ErrorList) {
     if let Some(policy) = container.restart_policy.as_deref() {
         rules::one_of(policy, &["Always", "Never", "OnFailure"], &path.child("restartPolicy"), errors);
     } else if container.restart_policy_rules.as_ref().is_some_and(|rules| !rules.is_empty()) {
         let detail = "must specify restartPolicy when restart rules are used";
         errors.push(FieldError::required(&path.child("restartPolicy"), detail));
+        if init {
+            return;
+        }
+    }
+    for (at, rule) in container.restart_policy_rules.iter().flatten().enumerate() {
+        let path = path.child("restartPolicyRules").index(at);
+        rules::one_of(&rule.action, &["Restart", "RestartAllContainers"], &path.child("action"), errors);
+        match &rule.exit_codes {
+            None => errors.push(FieldError::required(&path.child("exitCodes"), "must be specified")),
+            Some(codes) => {
+                let path = path.child("exitCodes").child("operator");
+                rules::one_of(&codes.operator, &["In", "NotIn"], &path, errors);
+            }
+        }
     }
 }
 
@@ -92,7 +107,7 @@ fn check_common(container: &Container, scope: &Scope<'_>, path: &Path, errors: &
     let known = ["File", "FallbackToLogsOnError"];
     rules::required_one_of(policy, &known, &path.child("terminationMessagePolicy"), errors);
     check_ports(container.ports.as_deref().unwrap_or_default(), &path.child("ports"), errors);
-    env::check(container.env.as_deref().unwrap_or_default(), &path.child("env"), errors);
+    env::check(container.env.as_deref().unwrap_or_default(), scope, &path.child("env"), errors);
     env::check_from(container.env_from.as_deref().unwrap_or_default(), &path.child("envFrom"), errors);
     mounts::check(container, scope, path, errors);
     let pull = container.image_pull_policy.as_deref().unwrap_or_default();
@@ -100,9 +115,10 @@ fn check_common(container: &Container, scope: &Scope<'_>, path: &Path, errors: &
     if let Some(resources) = &container.resources {
         resources::check(resources, scope, &path.child("resources"), errors);
     }
-    check_resize(container.resize_policy.as_deref().unwrap_or_default(), &path.child("resizePolicy"), errors);
+    let never = scope.spec.restart_policy.as_deref() == Some("Never");
+    check_resize(container.resize_policy.as_deref().unwrap_or_default(), never, &path.child("resizePolicy"), errors);
     if let Some(context) = &container.security_context {
-        security::check_container(context, &path.child("securityContext"), errors);
+        security::check_container(context, scope.spec.host_users, &path.child("securityContext"), errors);
     }
 }
 
@@ -157,11 +173,15 @@ fn check_host_ports(containers: &[Container], list: &Path, errors: &mut ErrorLis
     }
 }
 
-fn check_resize(policies: &[ContainerResizePolicy], path: &Path, errors: &mut ErrorList) {
+fn check_resize(policies: &[ContainerResizePolicy], never: bool, path: &Path, errors: &mut ErrorList) {
     let mut seen = BTreeSet::new();
     for (at, policy) in policies.iter().enumerate() {
-        rules::one_of(&policy.resource_name, &["cpu", "memory"], path, errors);
-        rules::one_of(&policy.restart_policy, &["NotRequired", "RestartContainer"], path, errors);
+        rules::required_one_of(&policy.resource_name, &["cpu", "memory"], path, errors);
+        rules::required_one_of(&policy.restart_policy, &["NotRequired", "RestartContainer"], path, errors);
+        if never && policy.restart_policy != "NotRequired" {
+            let detail = "must be 'NotRequired' when pod `restartPolicy` is 'Never'";
+            errors.push(FieldError::invalid(path, policy.restart_policy.as_str(), detail));
+        }
         if !seen.insert(&policy.resource_name) {
             errors.push(FieldError::duplicate(&path.index(at), policy.resource_name.as_str()));
         }
@@ -182,19 +202,19 @@ pub fn check_ephemeral(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
         if !target.is_empty() && !spec.containers.iter().any(|c| c.name == target) {
             errors.push(FieldError::not_found(&path.child("targetContainerName"), target));
         }
-        check_ephemeral_fields(container, &path, errors);
+        check_ephemeral_fields(container, scope, &path, errors);
         mounts::check_found(container.volume_mounts.as_deref().unwrap_or_default(), scope, &path, errors);
     }
 }
 
-fn check_ephemeral_fields(container: &EphemeralContainer, path: &Path, errors: &mut ErrorList) {
+fn check_ephemeral_fields(container: &EphemeralContainer, scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     if container.image.as_deref().unwrap_or_default().is_empty() {
         errors.push(FieldError::required(&path.child("image"), ""));
     }
-    env::check(container.env.as_deref().unwrap_or_default(), &path.child("env"), errors);
+    env::check(container.env.as_deref().unwrap_or_default(), scope, &path.child("env"), errors);
     env::check_from(container.env_from.as_deref().unwrap_or_default(), &path.child("envFrom"), errors);
     if let Some(context) = &container.security_context {
-        security::check_container(context, &path.child("securityContext"), errors);
+        security::check_container(context, scope.spec.host_users, &path.child("securityContext"), errors);
     }
     let resources = container.resources.as_ref().map_or(Value::Null, |r| json!(r));
     let forbidden = [

@@ -60,7 +60,7 @@ fn check_searches(searches: &[String], path: &Path, errors: &mut ErrorList) {
     }
     for (at, search) in searches.iter().enumerate() {
         let plain = search.strip_suffix('.').unwrap_or(search);
-        if !plain.is_empty() {
+        if search != "." {
             rules::each(search, names::dns_subdomain_with_underscores(plain), &path.index(at), errors);
         }
     }

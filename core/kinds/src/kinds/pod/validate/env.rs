@@ -1,7 +1,11 @@
 //! Environment variables and the fields and resources that they may show.
 
-use k8s_openapi::api::core::v1::{EnvFromSource, EnvVar, EnvVarSource, ObjectFieldSelector, ResourceFieldSelector};
+use k8s_openapi::api::core::v1::{
+    EnvFromSource, EnvVar, EnvVarSource, FileKeySelector, ObjectFieldSelector, ResourceFieldSelector,
+};
 
+use super::Scope;
+use super::volumes::check_no_backsteps;
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::quantity::Quantity;
@@ -52,7 +56,7 @@ const CPU_DIVISORS: &[&str] = &["1m", "1"];
 const BYTE_DIVISORS: &[&str] = &["1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei"];
 
 /// Checks a container's variables.
-pub fn check(variables: &[EnvVar], path: &Path, errors: &mut ErrorList) {
+pub fn check(variables: &[EnvVar], scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     for (at, variable) in variables.iter().enumerate() {
         let path = path.index(at);
         if variable.name.is_empty() {
@@ -62,7 +66,11 @@ pub fn check(variables: &[EnvVar], path: &Path, errors: &mut ErrorList) {
         }
         if let Some(source) = &variable.value_from {
             let valued = variable.value.as_deref().is_some_and(|v| !v.is_empty());
-            check_source(source, valued, &path.child("valueFrom"), errors);
+            let path = path.child("valueFrom");
+            check_source(source, valued, &path, errors);
+            if let Some(file) = &source.file_key_ref {
+                check_file_volume(file, scope, &path.child("fileKeyRef"), errors);
+            }
         }
     }
 }
@@ -85,7 +93,10 @@ fn check_source(source: &EnvVarSource, valued: bool, path: &Path, errors: &mut E
         sources += 1;
         check_key(&key.name, &key.key, &path.child("secretKeyRef"), errors);
     }
-    sources += usize::from(source.file_key_ref.is_some());
+    if let Some(file) = &source.file_key_ref {
+        sources += 1;
+        check_file(file, &path.child("fileKeyRef"), errors);
+    }
     let detail = match sources {
         0 => "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`",
         _ if valued => "may not be specified when `value` is not empty",
@@ -93,6 +104,27 @@ fn check_source(source: &EnvVarSource, valued: bool, path: &Path, errors: &mut E
         _ => "may not have more than one field specified at a time",
     };
     errors.push(FieldError::invalid(path, "", detail));
+}
+
+/// A key of a file that an init container has written into a volume.
+fn check_file(file: &FileKeySelector, path: &Path, errors: &mut ErrorList) {
+    rules::required(&file.key, &path.child("key"), errors);
+    rules::required(&file.volume_name, &path.child("volumeName"), errors);
+    rules::required(&file.path, &path.child("path"), errors);
+    check_no_backsteps(&file.path, &path.child("path"), errors);
+}
+
+/// The volume with the file must be an empty directory of the pod's own.
+fn check_file_volume(file: &FileKeySelector, scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
+    let at = path.child("volumeName");
+    match scope.volumes.get(file.volume_name.as_str()) {
+        None => errors.push(FieldError::not_found(&at, file.volume_name.as_str())),
+        Some(volume) if volume.empty_dir.is_none() => {
+            let detail = "referenced volume must be of type emptyDir";
+            errors.push(FieldError::invalid(&at, file.volume_name.as_str(), detail));
+        }
+        Some(_) => {}
+    }
 }
 
 fn check_key(name: &str, key: &str, path: &Path, errors: &mut ErrorList) {

@@ -11,6 +11,7 @@ mod security;
 #[cfg(test)]
 mod tests;
 mod volumes;
+mod windows;
 
 use std::collections::BTreeMap;
 
@@ -33,6 +34,7 @@ const DEADLINE_MAX: i64 = i32::MAX as i64;
 /// What the parts of a pod have to know of the whole.
 pub(super) struct Scope<'a> {
     spec: &'a PodSpec,
+    /// The volumes that containers may use.
     volumes: BTreeMap<&'a str, &'a Volume>,
 }
 
@@ -40,6 +42,12 @@ impl<'a> Scope<'a> {
     fn new(spec: &'a PodSpec) -> Self {
         let volumes = spec.volumes.iter().flatten().map(|v| (v.name.as_str(), v)).collect();
         Scope { spec, volumes }
+    }
+
+    fn with(spec: &'a PodSpec, usable: &std::collections::BTreeSet<&str>) -> Self {
+        let mut scope = Scope::new(spec);
+        scope.volumes.retain(|name, _| usable.contains(name));
+        scope
     }
 
     fn host_network(&self) -> bool {
@@ -78,7 +86,7 @@ pub(super) fn whole(object: &Value) -> ErrorList {
 
     let annotations = pod.metadata.annotations.unwrap_or_default();
     check_own_annotations(&annotations, &Path::new("metadata").child("annotations"), &mut errors);
-    check_spec(&spec, &Path::new("spec"), &mut errors);
+    check_spec(&spec, pod.metadata.name.as_deref(), &Path::new("spec"), &mut errors);
     for (list, containers) in
         [("containers", Some(&spec.containers)), ("initContainers", spec.init_containers.as_ref())]
     {
@@ -104,7 +112,7 @@ pub fn template(template: &PodTemplateSpec, path: &Path, errors: &mut ErrorList)
         check_annotations(&annotations, &path.child("annotations"), errors);
         check_own_annotations(&annotations, &path.child("annotations"), errors);
     }
-    check_spec(spec, &path.child("spec"), errors);
+    check_spec(spec, None, &path.child("spec"), errors);
     if spec.ephemeral_containers.as_ref().is_some_and(|list| !list.is_empty()) {
         let detail = "ephemeral containers not allowed in pod template";
         errors.push(FieldError::forbidden(&path.child("spec").child("ephemeralContainers"), detail));
@@ -141,9 +149,10 @@ fn check_own_annotations(annotations: &BTreeMap<String, String>, path: &Path, er
     }
 }
 
-fn check_spec(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
-    let scope = Scope::new(spec);
-    volumes::check(spec.volumes.as_deref().unwrap_or_default(), &path.child("volumes"), errors);
+fn check_spec(spec: &PodSpec, pod: Option<&str>, path: &Path, errors: &mut ErrorList) {
+    let volumes = spec.volumes.as_deref().unwrap_or_default();
+    let scope = Scope::with(spec, &volumes::check(volumes, pod, &path.child("volumes"), errors));
+    check_claims(spec, &path.child("resourceClaims"), errors);
     containers::check_all(&scope, path, errors);
     if let Some(resources) = &spec.resources {
         resources::check_pod(resources, spec, &path.child("resources"), errors);
@@ -164,10 +173,11 @@ fn check_spec(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     check_scheduling_gates(spec, &path.child("schedulingGates"), errors);
     let spread = spec.topology_spread_constraints.as_deref().unwrap_or_default();
     placement::check_spread(spread, &path.child("topologySpreadConstraints"), errors);
+    windows::check_host_process(&scope, path, errors);
     check_names(spec, path, errors);
     placement::check_tolerations(spec.tolerations.as_deref().unwrap_or_default(), &path.child("tolerations"), errors);
     dns::check_aliases(spec, &path.child("hostAliases"), errors);
-    check_classes(spec, path, errors);
+    check_classes(&scope, path, errors);
 }
 
 /// The names that a spec points with, and its deadline.
@@ -191,7 +201,8 @@ fn check_names(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
     check("subdomain", spec.subdomain.as_deref(), names::dns_label);
 }
 
-fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+fn check_classes(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
+    let spec = scope.spec;
     for (field, value) in [
         ("priorityClassName", spec.priority_class_name.as_deref()),
         ("runtimeClassName", spec.runtime_class_name.as_deref()),
@@ -204,6 +215,9 @@ fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
         let known = ["Never", "PreemptLowerPriority"];
         rules::one_of(policy, &known, &path.child("preemptionPolicy"), errors);
     }
+    if let Some(overhead) = &spec.overhead {
+        resources::check_list(overhead, true, &path.child("overhead").child("limits"), errors);
+    }
     if let Some(os) = &spec.os {
         let path = path.child("os");
         if os.name.is_empty() {
@@ -212,6 +226,7 @@ fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
             rules::one_of(&os.name, &["linux", "windows"], &path, errors);
         }
     }
+    windows::check_os(scope, path, errors);
     if let Some(hostname) = spec.hostname_override.as_deref() {
         let path = path.child("hostnameOverride");
         if spec.set_hostname_as_fqdn == Some(true) {
@@ -222,6 +237,45 @@ fn check_classes(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
             errors.push(FieldError::forbidden(&path, "may not be specified when hostNetwork is true"));
         }
         rules::each(hostname, names::dns_subdomain(hostname), &path, errors);
+    }
+}
+
+/// Checks the claims for devices that a pod brings.
+fn check_claims(spec: &PodSpec, list: &Path, errors: &mut ErrorList) {
+    let mut seen = std::collections::BTreeSet::new();
+    for (at, claim) in spec.resource_claims.iter().flatten().enumerate() {
+        let path = list.index(at);
+        let name = claim.name.as_str();
+        if name.is_empty() {
+            errors.push(FieldError::required(&path.child("name"), ""));
+        } else {
+            if !seen.insert(name) {
+                errors.push(FieldError::duplicate(&path.child("name"), name));
+            }
+            rules::each(name, names::dns_label(name), &path.child("name"), errors);
+        }
+        let (direct, template) = (&claim.resource_claim_name, &claim.resource_claim_template_name);
+        let wrong = match (direct, template) {
+            (Some(_), Some(_)) => {
+                Some("at most one of `resourceClaimName` or `resourceClaimTemplateName` may be specified")
+            }
+            (None, None) => Some("must specify one of: `resourceClaimName`, `resourceClaimTemplateName`"),
+            _ => None,
+        };
+        if let Some(detail) = wrong {
+            let shown = format!(
+                "{{\"Name\":{},\"ResourceClaimName\":{},\"ResourceClaimTemplateName\":{}}}",
+                Value::from(name),
+                Value::from(direct.clone()),
+                Value::from(template.clone())
+            );
+            errors.push(FieldError::invalid_shown(&path, &shown, detail));
+        }
+        for (field, name) in [("resourceClaimName", direct), ("resourceClaimTemplateName", template)] {
+            if let Some(name) = name {
+                rules::each(name, names::dns_subdomain(name), &path.child(field), errors);
+            }
+        }
     }
 }
 

@@ -46,10 +46,10 @@ pub fn check_found(mounts: &[VolumeMount], scope: &Scope<'_>, path: &Path, error
 
 fn check_names(mount: &VolumeMount, scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     rules::required(&mount.name, &path.child("name"), errors);
-    rules::required(&mount.mount_path, &path.child("mountPath"), errors);
     if !scope.volumes.contains_key(mount.name.as_str()) {
         errors.push(FieldError::not_found(&path.child("name"), mount.name.as_str()));
     }
+    rules::required(&mount.mount_path, &path.child("mountPath"), errors);
 }
 
 /// Checks the rest of a mount. `list` is the path of all mounts: some errors are told of it.
@@ -102,7 +102,6 @@ fn check_devices(container: &Container, scope: &Scope<'_>, list: &Path, errors: 
     for (at, device) in container.volume_devices.iter().flatten().enumerate() {
         let path = list.index(at);
         rules::required(&device.name, &path.child("name"), errors);
-        rules::required(&device.device_path, &path.child("devicePath"), errors);
         let (name, file) = (device.name.as_str(), device.device_path.as_str());
         if !name.is_empty() && !devices.insert(name) {
             errors.push(FieldError::invalid(&path.child("name"), name, "must be unique"));
@@ -115,6 +114,7 @@ fn check_devices(container: &Container, scope: &Scope<'_>, list: &Path, errors: 
             }
             Some(_) => {}
         }
+        rules::required(file, &path.child("devicePath"), errors);
         if !file.is_empty() && !paths.insert(file) {
             errors.push(FieldError::invalid(&path.child("devicePath"), file, "must be unique"));
         }

@@ -1,7 +1,5 @@
 //! Where a pod may run: tolerations, affinity, spreading.
 
-use std::collections::BTreeSet;
-
 use k8s_openapi::api::core::v1::{
     NodeSelector, NodeSelectorRequirement, NodeSelectorTerm, PodAffinityTerm, PodSpec, Toleration,
     TopologySpreadConstraint, WeightedPodAffinityTerm,
@@ -92,6 +90,17 @@ pub fn check_node_selector(selector: &NodeSelector, path: &Path, errors: &mut Er
     }
     for (at, term) in selector.node_selector_terms.iter().enumerate() {
         check_node_term(term, &path.index(at), errors);
+        check_node_values(term, &path.index(at), errors);
+    }
+}
+
+/// What must be there for a node to be fit is a label that a node can have.
+fn check_node_values(term: &NodeSelectorTerm, path: &Path, errors: &mut ErrorList) {
+    for (at, expression) in term.match_expressions.iter().flatten().enumerate() {
+        let path = path.child("matchExpressions").index(at).child("values");
+        for (at, value) in expression.values.iter().flatten().enumerate() {
+            rules::each(value, names::label_value(value), &path.index(at), errors);
+        }
     }
 }
 
@@ -191,6 +200,11 @@ fn check_pod_term(term: &PodAffinityTerm, path: &Path, errors: &mut ErrorList) {
             errors.push(FieldError::forbidden(&path.child(field), detail));
         }
     }
+    let mismatched = term.mismatch_label_keys.as_deref().unwrap_or_default();
+    for (at, key) in term.match_label_keys.iter().flatten().enumerate().filter(|(_, key)| mismatched.contains(key)) {
+        let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
+        errors.push(FieldError::invalid(&path.child("matchLabelKeys").index(at), key.as_str(), detail));
+    }
     let topology = path.child("topologyKey");
     if term.topology_key.is_empty() {
         errors.push(FieldError::required(&topology, "can not be empty"));
@@ -246,12 +260,8 @@ fn check_spread_options(constraint: &TopologySpreadConstraint, path: &Path, erro
     if !keys.is_empty() && constraint.label_selector.is_none() {
         errors.push(FieldError::forbidden(&keys_path, "must not be specified when labelSelector is not set"));
     }
-    let mut seen = BTreeSet::new();
     for (at, key) in keys.iter().enumerate() {
         rules::each(key, names::qualified_name(key), &keys_path.index(at), errors);
-        if !seen.insert(key) {
-            errors.push(FieldError::duplicate(&keys_path.index(at), key.as_str()));
-        }
     }
     if let Some(selector) = &constraint.label_selector {
         rules::label_selector(selector, &path.child("labelSelector"), errors);

@@ -1,6 +1,6 @@
 //! Requests and limits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::{Container, PodSpec, ResourceRequirements};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
@@ -9,7 +9,7 @@ use super::Scope;
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::quantity::Quantity;
-use crate::rules::NON_NEGATIVE;
+use crate::rules::{self, NON_NEGATIVE};
 
 const HUGE: &str = "hugepages-";
 const COMPUTE: &[&str] = &["cpu", "memory", "ephemeral-storage"];
@@ -39,15 +39,35 @@ type List = BTreeMap<String, Text>;
 /// Checks what a container asks for.
 pub fn check(resources: &ResourceRequirements, scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     check_lists(resources, true, path, errors);
-    let claims = scope.spec.resource_claims.as_deref().unwrap_or_default();
+    check_claims(resources, scope, &path.child("claims"), errors);
+}
+
+/// Checks which of the pod's claims a container uses.
+fn check_claims(resources: &ResourceRequirements, scope: &Scope<'_>, list: &Path, errors: &mut ErrorList) {
+    let known: Vec<&str> = scope.spec.resource_claims.iter().flatten().map(|claim| claim.name.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().filter(|name| !name.is_empty()).collect();
+    let mut seen = BTreeSet::new();
     for (at, claim) in resources.claims.iter().flatten().enumerate() {
-        let path = path.child("claims").index(at);
-        if claim.name.is_empty() {
+        let (path, name) = (list.index(at), claim.name.as_str());
+        let request = claim.request.as_deref().unwrap_or_default();
+        if name.is_empty() {
             errors.push(FieldError::required(&path, ""));
-        } else if !claims.iter().any(|c| c.name == claim.name) {
-            let empty = if claims.is_empty() { " which is empty" } else { "" };
-            let mut error = FieldError::not_found(&path, claim.name.as_str());
-            error.message.push_str(&format!(": must be one of the names in pod.spec.resourceClaims{empty}"));
+            continue;
+        }
+        let whole = if request.is_empty() { name.to_owned() } else { format!("{name}/{request}") };
+        // wire: who uses a claim as a whole uses each request of it.
+        if seen.contains(name) {
+            errors.push(FieldError::duplicate(&path, name));
+        } else if !seen.insert(whole.clone()) {
+            errors.push(FieldError::duplicate(&path, whole));
+        }
+        if !request.is_empty() {
+            rules::each(request, names::dns_label(request), &path.child("request"), errors);
+        }
+        if !known.contains(&name) {
+            let those = if known.is_empty() { " which is empty".to_owned() } else { format!(": {}", known.join(", ")) };
+            let mut error = FieldError::not_found(&path, name);
+            error.message.push_str(&format!(": must be one of the names in pod.spec.resourceClaims{those}"));
             errors.push(error);
         }
     }
@@ -55,17 +75,54 @@ pub fn check(resources: &ResourceRequirements, scope: &Scope<'_>, path: &Path, e
 
 /// Checks what a whole pod asks for: no less than its containers together.
 pub fn check_pod(resources: &ResourceRequirements, spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
+    for (field, list) in [("limits", &resources.limits), ("requests", &resources.requests)] {
+        for name in list
+            .iter()
+            .flatten()
+            .map(|(name, _)| name)
+            .filter(|name| !of_pods(name) && names::qualified_name(name).is_empty())
+        {
+            let path = path.child(field).key(name);
+            errors.push(FieldError::not_supported(&path, name.as_str(), &["cpu", HUGE, "memory"]));
+        }
+    }
+    if resources.claims.is_some() {
+        let detail = "claims may not be set for Resources at pod-level";
+        errors.push(FieldError::forbidden(&path.child("claims"), detail));
+    }
     check_lists(resources, false, path, errors);
+    check_claims(resources, &Scope::new(spec), &path.child("claims"), errors);
     for (name, request) in resources.requests.iter().flatten() {
         let of_container = |c: &Container| c.resources.as_ref()?.requests.as_ref()?.get(name).cloned();
         let amounts = spec.containers.iter().filter_map(of_container).filter_map(|q| Quantity::parse(&q.0).ok());
         let sum = amounts.fold(Quantity::ZERO, |sum, amount| sum.add(&amount));
-        if let Some(request) = Quantity::parse(&request.0).ok().filter(|request| *request < sum) {
+        let request = Quantity::parse(&request.0).ok().filter(|request| *request < sum && request.sign() >= 0);
+        if let Some(request) = request {
             let detail = format!("must be greater than or equal to aggregate container requests of {sum}");
             let path = path.child("requests").key(name);
             errors.push(FieldError::invalid(&path, request.to_string(), detail));
         }
     }
+    for (at, container) in spec.containers.iter().enumerate() {
+        let limits = container.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+        for (name, limit) in limits.into_iter().flatten() {
+            let of_pod = resources.limits.as_ref().and_then(|limits| limits.get(name));
+            let (Some(Ok(of_pod)), Ok(limit)) = (of_pod.map(|q| Quantity::parse(&q.0)), Quantity::parse(&limit.0))
+            else {
+                continue;
+            };
+            if limit > of_pod {
+                let path = path.child("containers").index(at).key(name).child("limits");
+                let detail = format!("must be less than or equal to pod limits of {of_pod}");
+                errors.push(FieldError::invalid(&path, limit.to_string(), detail));
+            }
+        }
+    }
+}
+
+/// Whether a whole pod may ask for it.
+fn of_pods(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with(HUGE)
 }
 
 fn check_lists(resources: &ResourceRequirements, container: bool, path: &Path, errors: &mut ErrorList) {
@@ -106,7 +163,8 @@ fn may_overcommit(name: &str) -> bool {
     native && !name.starts_with(HUGE)
 }
 
-fn check_list(list: &List, container: bool, path: &Path, errors: &mut ErrorList) {
+/// Checks a list of amounts.
+pub fn check_list(list: &List, container: bool, path: &Path, errors: &mut ErrorList) {
     for (name, quantity) in list {
         check_one(name, quantity, container, path, errors);
     }

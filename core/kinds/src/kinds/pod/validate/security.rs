@@ -2,11 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{AppArmorProfile, PodSecurityContext, SeccompProfile, SecurityContext, Sysctl};
+use k8s_openapi::api::core::v1::{
+    AppArmorProfile, PodSecurityContext, SELinuxOptions, SeccompProfile, SecurityContext, Sysctl,
+    WindowsSecurityContextOptions,
+};
 use serde_json::{Value, json};
 
-use super::Scope;
 use super::volumes::check_local_path;
+use super::{Scope, windows};
 use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::rules;
 
@@ -21,11 +24,15 @@ fn check_id(id: Option<i64>, path: &Path, errors: &mut ErrorList) {
 }
 
 /// Checks a container's context.
-pub fn check_container(context: &SecurityContext, path: &Path, errors: &mut ErrorList) {
+pub fn check_container(context: &SecurityContext, host_users: Option<bool>, path: &Path, errors: &mut ErrorList) {
     check_id(context.run_as_user, &path.child("runAsUser"), errors);
     check_id(context.run_as_group, &path.child("runAsGroup"), errors);
     if let Some(mount) = context.proc_mount.as_deref() {
         rules::one_of(mount, &["Default", "Unmasked"], &path.child("procMount"), errors);
+        if mount == "Unmasked" && host_users.unwrap_or(true) {
+            let detail = "`hostUsers` must be false to use `Unmasked`";
+            errors.push(FieldError::invalid(&path.child("procMount"), mount, detail));
+        }
     }
     check_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), errors);
     if context.allow_privilege_escalation == Some(false) {
@@ -38,6 +45,9 @@ pub fn check_container(context: &SecurityContext, path: &Path, errors: &mut Erro
             let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
             errors.push(FieldError::invalid_shown(path, &show(context), detail));
         }
+    }
+    if let Some(options) = &context.windows_options {
+        windows::check_options(options, &path.child("windowsOptions"), errors);
     }
     check_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), errors);
 }
@@ -54,8 +64,8 @@ fn show(context: &SecurityContext) -> String {
     let fields = [
         ("Capabilities", capabilities),
         ("Privileged", shown(&json!(context.privileged))),
-        ("SELinuxOptions", context.se_linux_options.as_ref().map_or_else(null, |o| shown(&json!(o)))),
-        ("WindowsOptions", context.windows_options.as_ref().map_or_else(null, |o| shown(&json!(o)))),
+        ("SELinuxOptions", context.se_linux_options.as_ref().map_or_else(null, show_labels)),
+        ("WindowsOptions", context.windows_options.as_ref().map_or_else(null, show_windows)),
         ("RunAsUser", shown(&json!(context.run_as_user))),
         ("RunAsGroup", shown(&json!(context.run_as_group))),
         ("RunAsNonRoot", shown(&json!(context.run_as_non_root))),
@@ -69,14 +79,32 @@ fn show(context: &SecurityContext) -> String {
     format!("{{{}}}", parts.join(","))
 }
 
+fn show_labels(options: &SELinuxOptions) -> String {
+    let text = |part: &Option<String>| shown(&Value::from(part.as_deref().unwrap_or_default()));
+    let (user, role) = (text(&options.user), text(&options.role));
+    let (kind, level) = (text(&options.type_), text(&options.level));
+    format!("{{\"User\":{user},\"Role\":{role},\"Type\":{kind},\"Level\":{level}}}")
+}
+
+fn show_windows(options: &WindowsSecurityContextOptions) -> String {
+    let fields = [
+        ("GMSACredentialSpecName", json!(options.gmsa_credential_spec_name)),
+        ("GMSACredentialSpec", json!(options.gmsa_credential_spec)),
+        ("RunAsUserName", json!(options.run_as_user_name)),
+        ("HostProcess", json!(options.host_process)),
+    ];
+    let parts = fields.map(|(name, value)| format!("\"{name}\":{}", shown(&value)));
+    format!("{{{}}}", parts.join(","))
+}
+
 fn check_seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut ErrorList) {
     let Some(profile) = profile else { return };
     if profile.type_.is_empty() {
         let detail = "type is required when seccompProfile is set";
         errors.push(FieldError::required(&path.child("type"), detail));
-        return;
+    } else {
+        rules::one_of(&profile.type_, PROFILES, &path.child("type"), errors);
     }
-    rules::one_of(&profile.type_, PROFILES, &path.child("type"), errors);
     let local_path = path.child("localhostProfile");
     match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
         ("Localhost", None) => {
@@ -94,20 +122,26 @@ fn check_seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut Err
 
 fn check_app_armor(profile: Option<&AppArmorProfile>, path: &Path, errors: &mut ErrorList) {
     let Some(profile) = profile else { return };
-    rules::required_one_of(&profile.type_, PROFILES, &path.child("type"), errors);
+    if profile.type_.is_empty() {
+        let detail = "type is required when appArmorProfile is set";
+        errors.push(FieldError::required(&path.child("type"), detail));
+    } else {
+        rules::one_of(&profile.type_, PROFILES, &path.child("type"), errors);
+    }
     let local_path = path.child("localhostProfile");
     match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
-        ("Localhost", None) => {
+        ("Localhost", None | Some("")) => {
             errors.push(FieldError::required(&local_path, "must be set when AppArmor type is Localhost"));
         }
         ("Localhost", Some(local)) if local != local.trim() => {
             errors.push(FieldError::invalid(&local_path, local, "must not be padded with whitespace"));
         }
         ("Localhost", Some(_)) | (_, None) => {}
-        (_, Some(local)) => {
+        ("RuntimeDefault" | "Unconfined", Some(local)) => {
             let detail = "can only be set when AppArmor type is Localhost";
             errors.push(FieldError::invalid(&local_path, local, detail));
         }
+        (_, Some(_)) => {}
     }
 }
 
@@ -125,6 +159,14 @@ pub fn check_pod(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     let shared = [("hostNetwork", spec.host_network), ("HostPID", spec.host_pid), ("HostIPC", spec.host_ipc)];
     for (field, _) in shared.iter().filter(|(_, on)| *on == Some(true) && spec.host_users == Some(false)) {
         errors.push(FieldError::forbidden(&path.child(field), "when `hostUsers` is false"));
+    }
+    if spec.host_users == Some(false) {
+        for (at, container) in spec.containers.iter().enumerate() {
+            if container.volume_devices.as_ref().is_some_and(|devices| !devices.is_empty()) {
+                let path = path.child("containers").index(at).child("volumeDevices");
+                errors.push(FieldError::forbidden(&path, "when `hostUsers` is false"));
+            }
+        }
     }
     let context_path = path.child("securityContext");
     if let Some(context) = &spec.security_context {
@@ -164,6 +206,9 @@ fn check_pod_context(context: &PodSecurityContext, scope: &Scope<'_>, path: &Pat
         rules::one_of(policy, &["Always", "OnRootMismatch"], &path.child("fsGroupChangePolicy"), errors);
     }
     check_seccomp(context.seccomp_profile.as_ref(), &path.child("seccompProfile"), errors);
+    if let Some(options) = &context.windows_options {
+        windows::check_options(options, &path.child("windowsOptions"), errors);
+    }
     check_app_armor(context.app_armor_profile.as_ref(), &path.child("appArmorProfile"), errors);
     if let Some(policy) = context.se_linux_change_policy.as_deref() {
         rules::one_of(policy, &["MountOption", "Recursive"], &path.child("seLinuxChangePolicy"), errors);

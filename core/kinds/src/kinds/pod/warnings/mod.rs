@@ -1,5 +1,7 @@
 //! What a client is warned of in a pod or a template: what is allowed, and unlikely to be meant.
 
+mod volumes;
+
 use std::collections::BTreeSet;
 
 use serde_json::Value;
@@ -67,27 +69,59 @@ fn spec(spec: &Value, path: &Path, warnings: &mut Vec<String>) {
     }
     node_terms(spec, &path.child("affinity").child("nodeAffinity"), warnings);
     for (at, constraint) in list_at(spec, "/topologySpreadConstraints").iter().enumerate() {
-        let path = path.child("topologySpreadConstraints").index(at).child("topologyKey");
+        let path = path.child("topologySpreadConstraints").index(at);
         if let Some(new_name) = replacement(str_at(constraint, "/topologyKey")) {
-            let key = str_at(constraint, "/topologyKey");
+            let (path, key) = (path.child("topologyKey"), str_at(constraint, "/topologyKey"));
             warnings.push(format!("{path}: {key} is {new_name}"));
         }
+        without_labels(constraint, &path, warnings);
     }
-    for (at, volume) in list_at(spec, "/volumes").iter().enumerate() {
-        if volume.get("gitRepo").is_some() {
-            let path = path.child("volumes").index(at).child("gitRepo");
-            warnings.push(format!("{path}: deprecated in v1.11, and disabled by default in v1.33+"));
-        }
-    }
+    host_aliases(spec, &path.child("hostAliases"), warnings);
+    volumes::all(spec, &path.child("volumes"), warnings);
     pull_secrets(spec, &path.child("imagePullSecrets"), warnings);
     for list in ["initContainers", "containers"] {
         for (at, container) in list_at(spec, &format!("/{list}")).iter().enumerate() {
             self::container(container, &path.child(list).index(at), warnings);
         }
     }
+    pod_terms(spec, &path.child("affinity"), warnings);
     if int_at(spec, "/terminationGracePeriodSeconds").is_some_and(|s| s < 0) {
         let path = path.child("terminationGracePeriodSeconds");
         warnings.push(format!("{path}: must be >= 0; negative values are invalid and will be treated as 1"));
+    }
+}
+
+/// A selector of pods that is not there selects none.
+fn without_labels(term: &Value, path: &Path, warnings: &mut Vec<String>) {
+    if term.get("labelSelector").is_none_or(Value::is_null) {
+        warnings.push(format!("{}: a null labelSelector results in matching no pod", path.child("labelSelector")));
+    }
+}
+
+fn pod_terms(spec: &Value, path: &Path, warnings: &mut Vec<String>) {
+    for affinity in ["podAffinity", "podAntiAffinity"] {
+        let path = path.child(affinity);
+        for field in
+            ["requiredDuringSchedulingIgnoredDuringExecution", "preferredDuringSchedulingIgnoredDuringExecution"]
+        {
+            let path = path.child(field);
+            for (at, term) in list_at(spec, &format!("/affinity/{affinity}/{field}")).iter().enumerate() {
+                match term.get("podAffinityTerm") {
+                    Some(inner) => without_labels(inner, &path.index(at).child("podAffinityTerm"), warnings),
+                    None => without_labels(term, &path.index(at), warnings),
+                }
+            }
+        }
+    }
+}
+
+fn host_aliases(spec: &Value, path: &Path, warnings: &mut Vec<String>) {
+    let mut seen = BTreeSet::new();
+    for (at, alias) in list_at(spec, "/hostAliases").iter().enumerate() {
+        let ip = str_at(alias, "/ip");
+        if !seen.insert(ip) {
+            warnings.push(format!("{}: duplicate ip {}", path.index(at).child("ip"), quote(ip)));
+        }
     }
 }
 
@@ -164,6 +198,14 @@ fn ports(container: &Value, path: &Path, warnings: &mut Vec<String>) {
     let key = |port: &Value| ["/containerPort", "/protocol", "/hostIP", "/hostPort"].map(|field| text(port, field));
     let ports = list_at(container, "/ports");
     for (at, port) in ports.iter().enumerate() {
+        if !str_at(port, "/hostIP").is_empty() && int_at(port, "/hostPort").unwrap_or(0) == 0 {
+            let [number, protocol, host] = ["/containerPort", "/protocol", "/hostIP"].map(|field| text(port, field));
+            let shown = format!(
+                "{{Name:{} HostPort:0 ContainerPort:{number} Protocol:{protocol} HostIP:{host}}}",
+                str_at(port, "/name")
+            );
+            warnings.push(format!("{}: hostIP set without hostPort: {shown}", path.index(at)));
+        }
         if let Some(first) = ports[..at].iter().position(|other| key(other) == key(port)) {
             let (here, there) = (path.index(at), path.index(first));
             warnings.push(format!("{here}: duplicate port definition with {there}"));
