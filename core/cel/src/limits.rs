@@ -15,9 +15,9 @@ pub const ISSUES: usize = 100;
 /// A line longer than this is not shown below its error.
 pub const SNIPPET_BYTES: usize = 16_384;
 /// One evaluation may cost this much.
-pub const EVALUATION_COST: u64 = 10_000_000;
+pub const EVALUATION_COST: u64 = 1_000_000;
 /// All rules of one object together may cost this much.
-pub const OBJECT_COST: u64 = 100_000_000;
+pub const OBJECT_COST: u64 = 10_000_000;
 /// The estimate of one rule, times how often it may run, may be at most this.
 pub const RULE_ESTIMATE: u64 = 10_000_000;
 /// The estimates of all rules of a definition together may be at most this.

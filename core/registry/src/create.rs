@@ -8,6 +8,7 @@ use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::request::{Body, Decision};
+use crate::versions::Versions;
 use crate::{admission, custom, definition, meta, service};
 
 /// How often a generated name is drawn again when it is taken.
@@ -20,7 +21,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
         return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created").into());
     }
     meta::wipe(&mut decoded.value);
-    track(case, None, &mut decoded.value, Update::Main);
+    track(case, None, &mut decoded.value, Update::Main)?;
     admit(case, decoded.value, decoded.warnings)
 }
 
@@ -77,8 +78,13 @@ fn name(case: &Case<'_>, object: &mut Value) -> Result<(), Refusal> {
     Err(status.into())
 }
 
-/// Records who manages which fields.
-pub(crate) fn track(case: &Case<'_>, old: Option<&Value>, new: &mut Value, update: Update<'_>) {
+/// Records who manages which fields. Where a webhook does not convert what others manage, nobody manages anything.
+pub(crate) fn track(
+    case: &Case<'_>,
+    old: Option<&Value>,
+    new: &mut Value,
+    update: Update<'_>,
+) -> Result<(), Refusal> {
     let (kind, now) = (case.kind(), case.now());
     let subresource = match update {
         Update::Main => "",
@@ -88,5 +94,8 @@ pub(crate) fn track(case: &Case<'_>, old: Option<&Value>, new: &mut Value, updat
     let now = if subresource == "scale" { String::new() } else { now };
     let api_version = kind.api_version();
     let actor = ssa::Actor { manager: case.manager(), subresource, api_version: &api_version, now: &now };
-    ssa::update(custom::schema(case), kind.schema, old, new, &actor);
+    match ssa::update_across(&Versions(case), old, new, &actor) {
+        Err(Refusal::Ask(ask)) => Err(Refusal::Ask(ask)),
+        Ok(()) | Err(Refusal::Status(_)) => Ok(()),
+    }
 }

@@ -2,7 +2,7 @@
 //! that it speaks of sees them, and what a definition demands.
 
 use gantry_kinds::custom::{Definition, Version};
-use gantry_kinds::{ErrorList, KindRef, Status};
+use gantry_kinds::{ErrorList, KindRef, Status, table};
 use gantry_schema::Schema;
 use gantry_view::{Object, View};
 use serde_json::{Value, json};
@@ -62,6 +62,19 @@ pub(crate) fn stored(case: &Case<'_>, object: &Value) -> Result<Option<(Value, V
     let stored = look(case, storage.kind, object.clone(), refused)?;
     let seen = look(case, kind, stored.clone(), refused)?;
     Ok(Some((stored, seen)))
+}
+
+/// An object of any version of the request's kind as another version sees it.
+pub(crate) fn in_version(case: &Case<'_>, kind: KindRef, object: &Value) -> Result<Value, Refusal> {
+    let mut object = object.clone();
+    if case.view.definition(kind).is_none() {
+        let from = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
+        let from = table::ALL.iter().find(|other| other.home() == kind.home() && other.api_version() == from);
+        if let Some(conversion) = from.and_then(|from| from.version_of) {
+            (conversion.to_stored)(&mut object);
+        }
+    }
+    look(case, kind, object, |why| Status::new(500, "", why))
 }
 
 fn look(case: &Case<'_>, kind: KindRef, mut object: Value, no: impl Fn(&str) -> Status) -> Result<Value, Refusal> {

@@ -32,6 +32,7 @@ mod subresource;
 #[cfg(test)]
 mod tests;
 mod update;
+mod versions;
 
 pub use allocation::stored_kinds;
 pub use ask::{Answer, Answers, Ask};

@@ -11,6 +11,7 @@ use crate::commit::Draft;
 use crate::create::{admit, track};
 use crate::request::{Body, Decision, FieldValidation, PatchKind};
 use crate::update::replace;
+use crate::versions::Versions;
 use crate::{access, custom, meta, refuse};
 
 /// What custom kinds say of strategic merge patches.
@@ -31,7 +32,7 @@ pub(crate) fn decide(case: &Case<'_>, how: PatchKind, body: &Body, update: Updat
     let mut new = patched(case, how, body, &live, expected, &mut draft)?;
     meta::matches_path(case, &mut new)?;
     meta::check_revision(case, &new, update)?;
-    track(case, Some(&live), &mut new, update);
+    track(case, Some(&live), &mut new, update)?;
     replace(case, old, new, update, draft)
 }
 
@@ -177,9 +178,9 @@ pub(crate) fn applied(
     };
     let actor = ssa::Actor { manager: case.manager(), subresource, api_version: &api_version, now: &now };
     let force = case.request.options.force;
-    let schema = custom::schema(case);
-    ssa::apply(schema, kind.schema, live, config, &actor, force).map_err(|error| match error {
-        ssa::ApplyError::Conflicts(conflicts) => {
+    ssa::apply_across(&Versions(case), live, config, &actor, force).map_err(|failure| match failure {
+        ssa::Failure::Conversion(refusal) => refusal,
+        ssa::Failure::Apply(ssa::ApplyError::Conflicts(conflicts)) => {
             let mut status = Status::new(409, "Conflict", conflicts.message);
             let causes = conflicts.causes.into_iter();
             let cause = |c: ssa::ConflictCause| gantry_kinds::Cause {
@@ -190,6 +191,6 @@ pub(crate) fn applied(
             status.causes = causes.map(cause).collect();
             status.into()
         }
-        ssa::ApplyError::Refused(error) => refused(error),
+        ssa::Failure::Apply(ssa::ApplyError::Refused(error)) => refused(error),
     })
 }

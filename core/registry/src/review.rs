@@ -25,7 +25,7 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
     meta::wipe(&mut review);
     let kind = case.kind();
     if kind != &SELF_SUBJECT_RULES_REVIEW {
-        track(case, None, &mut review, Update::Main);
+        track(case, None, &mut review, Update::Main)?;
     }
     if kind == &SELF_SUBJECT_REVIEW {
         meta::of(&mut review).insert("creationTimestamp".to_owned(), case.now().into());

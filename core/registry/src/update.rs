@@ -21,12 +21,12 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
         }
         access::verb_allowed(case, "create")?;
         meta::wipe(&mut new);
-        track(case, None, &mut new, update);
+        track(case, None, &mut new, update)?;
         return admit(case, new, decoded.warnings);
     };
     meta::check_uid(case, &new)?;
     meta::check_revision(case, &new, update)?;
-    track(case, Some(&case.value(old)?), &mut new, update);
+    track(case, Some(&case.value(old)?), &mut new, update)?;
     replace(case, old, new, update, Draft::warning(decoded.warnings))
 }
 

@@ -108,7 +108,7 @@ fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decisi
         Some(version) => custom::set_replicas(version, &mut new, replicas),
         None => drop(meta::map(&mut new, "spec").insert("replicas".to_owned(), replicas.into())),
     }
-    track(case, Some(&before), &mut new, Update::Sub("scale"));
+    track(case, Some(&before), &mut new, Update::Sub("scale"))?;
     let new = prepare(case, old, new, Update::Main, &mut draft)?;
     draft.save_as(case, Some(old), new, |object| shown(case, object).unwrap_or_default())
 }

@@ -21,20 +21,20 @@ fn definition() -> Value {
             "versions": [
                 version("v1", true, json!({"host": text, "port": text, "size": number,
                     "first": {"type": "string", "default": "one"}})),
-                version("v2", false, json!({"place": text, "size": number,
-                    "second": {"type": "string", "default": "two"}}))]}})
+                version("v2", false, json!({"place": text, "size": number}))]}})
 }
 
-/// `host` and `port` of v1 are `place` of v2; a label tells how often an object has been converted.
+/// `host` and `port` of v1 are `place` of v2.
 fn convert(conversion: &Conversion) -> crate::Answer {
     let one = |object: &Value| {
         let mut object = object.clone();
         object["apiVersion"] = conversion.to.clone().into();
-        let spec = object["spec"].as_object_mut().expect("a spec");
+        let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return object };
         if conversion.to.ends_with("v2") {
-            let (host, port) = (spec.remove("host"), spec.remove("port"));
-            let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned();
-            spec.insert("place".to_owned(), format!("{}:{}", text(&host), text(&port)).into());
+            if let (Some(host), Some(port)) = (spec.remove("host"), spec.remove("port")) {
+                let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+                spec.insert("place".to_owned(), format!("{}:{}", text(&host), text(&port)).into());
+            }
         } else if let Some(Value::String(place)) = spec.remove("place") {
             let (host, port) = place.split_once(':').expect("both");
             spec.insert("host".to_owned(), host.into());
@@ -113,7 +113,9 @@ fn a_webhook_that_fails_is_told_of_and_keeps_no_controller_from_its_work() {
     world.create(v1, "web", foo("v1", json!({"host": "h", "port": "1"}))).unwrap();
     world.webhook = absent;
     let failed = |version: &str| format!("conversion webhook for g.io/{version}, Kind=Foo failed: nobody is there");
-    refused(world.create(v2, "web", foo("v2", json!({}))), 500, &failed("v2"));
+    let mut other = foo("v2", json!({}));
+    other["metadata"]["name"] = json!("b");
+    refused(world.create(v2, "web", other), 500, &failed("v2"));
     let revision = world.view.get(v1.home(), "web", "a").unwrap().header.revision;
     let not_decodable = format!("object not decodable revision={revision}: {}", failed("v1"));
     refused(world.patch(v2, "web", "a", json!({"spec": {}})), 500, &not_decodable);
@@ -123,4 +125,36 @@ fn a_webhook_that_fails_is_told_of_and_keeps_no_controller_from_its_work() {
     refused(deleted, 500, &format!("{corrupt}{not_decodable}"));
     world.patch(v1.home(), "web", "a", json!({"metadata": {"labels": {"a": "b"}}})).expect("metadata alone");
     world.delete(v1.home(), "web", "a", DeleteOptions::default()).expect("nobody is asked");
+}
+
+#[test]
+fn what_managers_own_is_compared_in_their_version() {
+    let (mut world, v1, v2) = world();
+    let apply = |kind: KindRef, body: Value, manager: &str| {
+        let mut ask = request(kind, "web", "a", Operation::Patch(PatchKind::Apply, body.into()));
+        ask.options.field_manager = manager.to_owned();
+        ask
+    };
+    world.execute(&apply(v1, foo("v1", json!({"host": "h", "port": "1"})), "one")).unwrap();
+    let conflict = world.execute(&apply(v2, foo("v2", json!({"place": "h:2"})), "two")).unwrap_err();
+    assert_eq!(conflict.message, "Apply failed with 1 conflict: conflict with \"one\": .spec.port");
+    let (_, merged) = world.execute(&apply(v2, foo("v2", json!({"size": 3})), "two")).unwrap();
+    assert_eq!(merged["spec"], json!({"place": "h:1", "size": 3}));
+    // The same manager in another version has one entry, and gives up what he applied before.
+    let (_, moved) = world.execute(&apply(v2, foo("v2", json!({"place": "h:1"})), "one")).unwrap();
+    let owners: Vec<(&str, &str)> = moved["metadata"]["managedFields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["manager"].as_str().unwrap(), entry["apiVersion"].as_str().unwrap()))
+        .collect();
+    assert_eq!(owners, [("one", "g.io/v2"), ("two", "g.io/v2")]);
+    world.patch(v1, "web", "a", json!({"spec": {"port": "7"}})).unwrap();
+    let there = world.get(v1.home(), "web", "a").unwrap();
+    let owned = |manager: &str| {
+        let entries = there["metadata"]["managedFields"].as_array().unwrap();
+        entries.iter().find(|entry| entry["manager"] == manager).map(|entry| entry["fieldsV1"].clone())
+    };
+    assert_eq!(owned("one"), None, "another took his field, in another version");
+    assert!(owned("two").is_some() && owned("test").is_some());
 }

@@ -61,6 +61,15 @@ impl Managed {
         Some(Managed(entries))
     }
 
+    /// Takes out what the manager applied before, in whatever version, with that version: he has one entry.
+    pub(crate) fn take_applied(&mut self, me: &Owner) -> Option<(String, Entry)> {
+        let mine = |owner: &&Owner| {
+            (&owner.operation, &owner.manager, &owner.subresource) == (&me.operation, &me.manager, &me.subresource)
+        };
+        let found = self.0.keys().find(mine).cloned()?;
+        self.0.remove(&found).map(|entry| (found.api_version, entry))
+    }
+
     /// Whether the same managers own the same fields, whenever that came about.
     pub(crate) fn same_fields(&self, other: &Self) -> bool {
         let fields = |managed: &Self| managed.0.iter().map(|(o, e)| (o.clone(), e.fields.clone())).collect::<Vec<_>>();

@@ -12,6 +12,7 @@ mod properties;
 mod set;
 mod typed;
 mod validate;
+mod versions;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -25,6 +26,9 @@ use crate::types::Schema;
 use form::Form;
 use managed::{Entry, Managed, Owner, is_reset, strip};
 use set::FieldSet;
+use versions::{Across, Alike, Effect};
+
+pub use versions::Versions;
 
 /// Who writes, and how.
 #[derive(Clone, Copy, Debug)]
@@ -68,9 +72,28 @@ pub enum ApplyError {
     Refused(#[from] PatchError),
 }
 
-/// Applies `config` as `actor`. `live` is the stored object, `None` when apply creates it.
-///
-/// The answer is the merged object, pruned, with its entries, before defaulting.
+/// Why a write could not be booked, where other versions had a word in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure<E> {
+    /// It is refused.
+    Apply(ApplyError),
+    /// An object could not be converted to the version of a manager.
+    Conversion(E),
+}
+
+impl<E> From<ApplyError> for Failure<E> {
+    fn from(error: ApplyError) -> Self {
+        Failure::Apply(error)
+    }
+}
+
+impl<E> From<PatchError> for Failure<E> {
+    fn from(error: PatchError) -> Self {
+        Failure::Apply(error.into())
+    }
+}
+
+/// As `apply_across`, for a kind whose versions differ by name alone.
 pub fn apply(
     schema: &Schema,
     type_name: &str,
@@ -79,7 +102,26 @@ pub fn apply(
     actor: &Actor<'_>,
     force: bool,
 ) -> Result<Value, ApplyError> {
+    match apply_across(&Alike(schema, type_name), live, config, actor, force) {
+        Ok(applied) => Ok(applied),
+        Err(Failure::Apply(error)) => Err(error),
+        Err(Failure::Conversion(never)) => match never {},
+    }
+}
+
+/// Applies `config` as `actor`. `live` is the stored object, `None` when apply creates it.
+///
+/// The answer is the merged object, pruned, with its entries, before defaulting.
+pub fn apply_across<V: Versions>(
+    versions: &V,
+    live: Option<&Value>,
+    config: &Value,
+    actor: &Actor<'_>,
+    force: bool,
+) -> Result<Value, Failure<V::Error>> {
+    let Some((schema, type_name)) = versions.types(actor.api_version) else { return Ok(config.clone()) };
     let Some(form) = Form::of_type(schema, type_name) else { return Ok(config.clone()) };
+    let across = Across { versions, mine: actor.api_version, form };
     let bare = bare_live(schema, type_name, live);
     let config = &strip(config);
     refuse_invalid(form, config, actor)?;
@@ -90,21 +132,22 @@ pub fn apply(
     {
         entries = before_first_apply(schema, type_name, object, actor);
     }
-    let previous = entries.0.get(&me).cloned();
+    let previous = entries.take_applied(&me);
     let ignored = ignored_fields(actor.subresource);
     let claimed = typed::fields_of(form, config).without_prefixes(ignored);
-    entries.0.insert(
-        me.clone(),
-        Entry { fields: claimed, time: previous.as_ref().map(|p| p.time.clone()).unwrap_or_default() },
-    );
+    let since = previous.as_ref().map(|(_, entry)| entry.time.clone()).unwrap_or_default();
+    entries.0.insert(me.clone(), Entry { fields: claimed, time: since });
 
     let merged = typed::merge(form, Some(&bare), Some(config));
     let merged = match &previous {
-        Some(before) => drop_given_up(form, &merged, &entries, &before.fields),
-        None => merged,
+        Some((version, before)) if !before.fields.is_empty() => across
+            .drop_given_up(merged, &entries, version, &before.fields)
+            .map_err(Failure::Conversion)?,
+        _ => merged,
     };
     let tolerated = if force { None } else { Some(last_applied::tolerated(live, config, actor, form)) };
-    settle(form, &bare, &merged, &mut entries, &me, ignored, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
+    let effects = across.effects(&bare, &merged, &mut entries, ignored).map_err(Failure::Conversion)?;
+    settle(&effects, &mut entries, &me, tolerated.as_ref()).map_err(ApplyError::Conflicts)?;
 
     let changed = merged != bare;
     let mut result = merged;
@@ -129,9 +172,21 @@ pub fn apply(
     Ok(result)
 }
 
-/// Keeps the books of a create (`live` is `None`), an update or a patch other than apply: sets `new`'s managedFields.
+/// As `update_across`, for a kind whose versions differ by name alone.
 pub fn update(schema: &Schema, type_name: &str, live: Option<&Value>, new: &mut Value, actor: &Actor<'_>) {
-    let Some(form) = Form::of_type(schema, type_name) else { return };
+    let Ok(()) = update_across(&Alike(schema, type_name), live, new, actor);
+}
+
+/// Keeps the books of a create (`live` is `None`), an update or a patch other than apply: sets `new`'s managedFields. When
+/// an object cannot be converted to the version of a manager, there are none.
+pub fn update_across<V: Versions>(
+    versions: &V,
+    live: Option<&Value>,
+    new: &mut Value,
+    actor: &Actor<'_>,
+) -> Result<(), V::Error> {
+    let Some((schema, type_name)) = versions.types(actor.api_version) else { return Ok(()) };
+    let Some(form) = Form::of_type(schema, type_name) else { return Ok(()) };
     let given = if actor.subresource.is_empty() { Managed::of(new) } else { Managed::default() };
     let reset = actor.subresource.is_empty() && is_reset(new);
     let mut entries = match live {
@@ -144,25 +199,30 @@ pub fn update(schema: &Schema, type_name: &str, live: Option<&Value>, new: &mut 
     match live {
         _ if untracked => {}
         // Nobody owns the entries themselves, so it does not matter that the old object has some.
-        Some(old) => record(form, old, new, &mut entries, actor),
-        None => record(form, &bare_live(schema, type_name, None), new, &mut entries, actor),
-    }
-    entries.write(new);
-}
-
-/// Books the change from `old` to `new` to the actor, and takes from the others what changed.
-fn record(form: Form<'_>, old: &Value, new: &Value, entries: &mut Managed, actor: &Actor<'_>) {
-    let me = owner("Update", actor);
-    let ignored = ignored_fields(actor.subresource);
-    let change = typed::compare(form, old, new);
-    let mut mine = change.added.union(change.modified).without_prefixes(ignored);
-    if !entries.0.is_empty() {
-        let removed = change.removed.without_prefixes(ignored);
-        for entry in entries.0.values_mut() {
-            entry.fields.subtract(&mine);
-            entry.fields.subtract(&removed);
+        Some(old) => {
+            let ignored = ignored_fields(actor.subresource);
+            let effects = Across { versions, mine: actor.api_version, form }.effects(old, new, &mut entries, ignored)?;
+            record(&effects, &mut entries, actor);
+        }
+        None => {
+            let effect = Effect::of(form, &bare_live(schema, type_name, None), new, ignored_fields(actor.subresource));
+            record(&BTreeMap::from([(actor.api_version.to_owned(), effect)]), &mut entries, actor);
         }
     }
+    entries.write(new);
+    Ok(())
+}
+
+/// Books a change to the actor, and takes from the others what changed.
+fn record(effects: &BTreeMap<String, Effect>, entries: &mut Managed, actor: &Actor<'_>) {
+    let me = owner("Update", actor);
+    for (owner, entry) in &mut entries.0 {
+        if let Some(effect) = effects.get(&owner.api_version) {
+            entry.fields.subtract(&effect.written);
+            entry.fields.subtract(&effect.removed);
+        }
+    }
+    let mut mine = effects.get(actor.api_version).map(|effect| effect.written.clone()).unwrap_or_default();
     mine.subtract(system_fields());
     if !mine.is_empty() {
         let entry = entries.0.entry(me).or_default();
@@ -178,7 +238,9 @@ fn before_first_apply(schema: &Schema, type_name: &str, object: &Value, actor: &
     let mut entries = Managed::default();
     if let Some(form) = Form::of_type(schema, type_name) {
         let before = Actor { manager: "before-first-apply", ..*actor };
-        record(form, &bare_live(schema, type_name, None), &strip(object), &mut entries, &before);
+        let ignored = ignored_fields(actor.subresource);
+        let effect = Effect::of(form, &bare_live(schema, type_name, None), &strip(object), ignored);
+        record(&BTreeMap::from([(actor.api_version.to_owned(), effect)]), &mut entries, &before);
     }
     entries
 }
@@ -232,34 +294,18 @@ fn ignored_fields(subresource: &str) -> &'static FieldSet {
     }
 }
 
-/// `merged` without the fields that the actor applied before, does not apply now, and nobody else owns.
-fn drop_given_up(form: Form<'_>, merged: &Value, entries: &Managed, before: &FieldSet) -> Value {
-    let named = |set: &FieldSet| typed::with_named_fields(form, set);
-    let pruned = typed::remove(form, merged, &named(before));
-    let all = named(&typed::fields_of(form, merged));
-    let gone = |pruned: &Value| all.difference(&named(&typed::fields_of(form, pruned)));
-    let owned = entries.0.values().fold(FieldSet::default(), |all, entry| all.union(entry.fields.clone()));
-    let pruned = typed::remove(form, merged, &gone(&pruned).difference(&named(&owned)));
-    typed::remove(form, merged, &gone(&pruned).intersection(&named(before)))
-}
-
 /// Takes from the other managers what changed. With `tolerated` (no force), what they own and it does not hold are
 /// conflicts.
 fn settle(
-    form: Form<'_>,
-    old: &Value,
-    new: &Value,
+    effects: &BTreeMap<String, Effect>,
     entries: &mut Managed,
     me: &Owner,
-    ignored: &FieldSet,
     tolerated: Option<&FieldSet>,
 ) -> Result<(), Conflicts> {
-    let change = typed::compare(form, old, new);
-    let written = change.added.union(change.modified).without_prefixes(ignored);
-    let removed = change.removed.without_prefixes(ignored);
     let mut contested = BTreeMap::new();
     for (other, entry) in entries.0.iter().filter(|(other, _)| *other != me) {
-        let both = entry.fields.intersection(&written);
+        let Some(effect) = effects.get(&other.api_version) else { continue };
+        let both = entry.fields.intersection(&effect.written);
         if !both.is_empty() {
             contested.insert(other.clone(), both);
         }
@@ -279,7 +325,9 @@ fn settle(
             if let Some(both) = contested.get(other) {
                 entry.fields.subtract(both);
             }
-            entry.fields.subtract(&removed);
+            if let Some(effect) = effects.get(&other.api_version) {
+                entry.fields.subtract(&effect.removed);
+            }
         }
     }
     entries.0.retain(|_, entry| !entry.fields.is_empty());
