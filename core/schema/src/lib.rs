@@ -23,4 +23,4 @@ pub mod types;
 
 pub use check::{Checked, check};
 pub use prune::prune;
-pub use types::{Field, Schema, Shape, Type, TypeId};
+pub use types::{Field, GroupVersionKind, Schema, Shape, Type, TypeId};

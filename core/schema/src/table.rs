@@ -18,11 +18,16 @@ pub(crate) fn parse(text: &str) -> Schema {
         let columns: Vec<&str> = line.split('\t').collect();
         let name = column(&columns, 1);
         schema.by_name.insert(name.to_owned(), TypeId(schema.types.len()));
+        let kinds: Vec<_> = column(&columns, 3).split(' ').filter_map(kind).collect();
+        for GroupVersionKind { group, version, kind } in &kinds {
+            let slash = if group.is_empty() { "" } else { "/" };
+            schema.by_kind.insert(format!("{group}{slash}{version} {kind}"), TypeId(schema.types.len()));
+        }
         schema.types.push(Type {
             name: name.to_owned(),
             atomic: column(&columns, 2) == "atomic",
             open: false,
-            kinds: column(&columns, 3).split(' ').filter_map(kind).collect(),
+            kinds,
             fields: BTreeMap::new(),
         });
     }

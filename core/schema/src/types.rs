@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
+use crate::protobuf::Layouts;
 use crate::table;
 
 /// Index of a type in its schema.
@@ -20,6 +21,10 @@ pub struct Schema {
     pub(crate) by_name: BTreeMap<String, TypeId>,
     /// The types are those of structural schemas, which have no Go types behind them.
     pub(crate) structural: bool,
+    /// Types by `apiVersion kind`.
+    pub(crate) by_kind: BTreeMap<String, TypeId>,
+    /// How the types are written in the binary form.
+    pub(crate) layouts: Layouts,
 }
 
 /// A struct: a name and its fields.
@@ -161,6 +166,10 @@ impl Schema {
     /// The index of the type of that full name.
     pub fn id(&self, type_name: &str) -> Option<TypeId> {
         self.by_name.get(type_name).copied()
+    }
+    /// The type of an object that says what it is.
+    pub fn of_kind(&self, api_version: &str, kind: &str) -> Option<&Type> {
+        self.by_kind.get(&format!("{api_version} {kind}")).map(|id| self.at(*id))
     }
     /// The type of that index.
     pub fn at(&self, id: TypeId) -> &Type {

@@ -6,6 +6,7 @@
 
 mod app;
 mod authn;
+mod binary;
 mod deadline;
 mod discovery;
 mod extension;

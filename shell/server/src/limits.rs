@@ -88,3 +88,5 @@ pub const CONVERSIONS_AT_A_TIME: usize = 4;
 pub const CONVERTED_CHANGES: usize = 256;
 /// Connections that one port-forward may have open at a time.
 pub const FORWARDED: usize = 256;
+/// Items of a binary list that are measured before others get the thread.
+pub(crate) const ITEMS_MEASURED: usize = 64;

@@ -12,6 +12,7 @@ use crate::query::Query;
 pub(crate) enum Format {
     Json,
     Yaml,
+    Protobuf,
 }
 
 /// What of an object is written.
@@ -44,7 +45,14 @@ impl Accepted {
 
 /// What a path can answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Offer {
+pub(crate) struct Offer {
+    answers: Answers,
+    /// Whether there is a binary form of it.
+    binary: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answers {
     /// Objects, as Table and PartialObjectMetadata too.
     Objects,
     /// Streams of events, as Table and PartialObjectMetadata too.
@@ -54,9 +62,20 @@ pub(crate) enum Offer {
 }
 
 impl Offer {
+    /// Documents that come in one shape.
+    pub(crate) const DOCUMENTS: Offer = Offer { answers: Answers::Documents, binary: true };
+
+    /// Objects of a kind, one or many.
+    pub(crate) fn objects(kind: KindRef) -> Self {
+        Offer { answers: Answers::Objects, binary: !kind.is_custom() }
+    }
+    /// Events about objects of a kind.
+    pub(crate) fn watch(kind: KindRef) -> Self {
+        Offer { answers: Answers::Watch, ..Self::objects(kind) }
+    }
     /// What a write of this kind can be answered with: what is only asked, never stored, has no rows.
-    pub(crate) fn of(kind: KindRef) -> Self {
-        if kind.verbs == ["create"] { Offer::Documents } else { Offer::Objects }
+    pub(crate) fn written(kind: KindRef) -> Self {
+        if kind.verbs == ["create"] { Self::DOCUMENTS } else { Self::objects(kind) }
     }
 }
 
@@ -74,7 +93,7 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result
     match chosen {
         Some((format, shape)) => Ok(Accepted { format, shape, ..plain }),
         None if clauses.iter().any(Clause::known) => {
-            let available = if offer == Offer::Watch { WATCHES } else { READS };
+            let available = if offer.answers == Answers::Watch { WATCHES } else { READS };
             let text = format!("only the following media types are accepted: {available}");
             Err(Box::new(Status::new(406, "NotAcceptable", text)))
         }
@@ -87,7 +106,8 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result
 
 /// How a refusal is written to this client, whatever else it accepts.
 pub(crate) fn for_refusals(headers: &HeaderMap, query: &Query) -> Accepted {
-    let format = clauses(headers).iter().find_map(|c| c.format()).unwrap_or(Format::Json);
+    let any = Offer { answers: Answers::Objects, binary: true };
+    let format = clauses(headers).iter().find_map(|c| c.meets(any)).map_or(Format::Json, |(format, _)| format);
     Accepted { format, ..plain(headers, query) }
 }
 
@@ -134,34 +154,37 @@ impl<'a> Clause<'a> {
     }
 
     fn known(&self) -> bool {
-        self.format().is_some() || self.media == "application/vnd.kubernetes.protobuf"
+        self.format().is_some()
     }
 
     fn format(&self) -> Option<Format> {
         match self.media {
             "application/json" | "*/*" | "application/*" => Some(Format::Json),
             "application/yaml" => Some(Format::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Format::Protobuf),
             _ => None,
         }
     }
 
     fn meets(&self, offer: Offer) -> Option<(Format, Shape)> {
         let format = self.format()?;
-        if offer == Offer::Watch && format != Format::Json {
+        let watch = offer.answers == Answers::Watch;
+        if watch && format == Format::Yaml || format == Format::Protobuf && !offer.binary {
             return None;
         }
-        if self.param("stream").is_some_and(|s| offer != Offer::Watch || s != "watch") {
+        if self.param("stream").is_some_and(|s| !watch || s != "watch") {
             return None;
         }
         let Some(wanted) = self.param("as") else { return Some((format, Shape::Whole)) };
         let ours = self.param("g") == Some("meta.k8s.io") && self.param("v") == Some("v1");
-        if offer == Offer::Documents || !ours {
+        if offer.answers == Answers::Documents || !ours {
             return None;
         }
         match wanted {
-            "Table" => Some((format, Shape::Table)),
+            // Cells are any JSON, which has no binary form.
+            "Table" => (format != Format::Protobuf).then_some((format, Shape::Table)),
             "PartialObjectMetadata" => Some((format, Shape::Metadata)),
-            "PartialObjectMetadataList" if offer == Offer::Watch => Some((format, Shape::Metadata)),
+            "PartialObjectMetadataList" if watch => Some((format, Shape::Metadata)),
             "PartialObjectMetadataList" => Some((format, Shape::MetadataList)),
             _ => None,
         }
@@ -185,6 +208,9 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
 mod tests {
     use super::*;
 
+    const OBJECTS: Offer = Offer { answers: Answers::Objects, binary: true };
+    const WATCH: Offer = Offer { answers: Answers::Watch, binary: true };
+
     fn headers(accept: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, accept.parse().unwrap());
@@ -200,29 +226,35 @@ mod tests {
     #[test]
     fn the_first_wish_that_can_be_met_wins() {
         let json = Ok((Format::Json, Shape::Whole));
-        check("", Offer::Objects, json);
-        check("*/*", Offer::Watch, json);
-        check("application/vnd.kubernetes.protobuf, application/json", Offer::Objects, json);
-        check("application/vnd.kubernetes.protobuf;stream=watch,application/json;q=0.5", Offer::Watch, json);
-        check("application/json;q=0.1,application/yaml", Offer::Objects, Ok((Format::Yaml, Shape::Whole)));
+        check("", OBJECTS, json);
+        check("*/*", WATCH, json);
+        let binary = Ok((Format::Protobuf, Shape::Whole));
+        check("application/vnd.kubernetes.protobuf, application/json", OBJECTS, binary);
+        check("application/vnd.kubernetes.protobuf;stream=watch,application/json;q=0.5", WATCH, binary);
+        let custom = Offer { binary: false, ..OBJECTS };
+        check("application/vnd.kubernetes.protobuf, application/json", custom, json);
+        let tables = "application/vnd.kubernetes.protobuf;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1;g=meta.k8s.io";
+        check(tables, OBJECTS, Ok((Format::Json, Shape::Table)));
+        check("application/json;q=0.1,application/yaml", OBJECTS, Ok((Format::Yaml, Shape::Whole)));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
-        check(table, Offer::Objects, Ok((Format::Json, Shape::Table)));
-        check(table, Offer::Documents, json);
+        check(table, OBJECTS, Ok((Format::Json, Shape::Table)));
+        check(table, Offer::DOCUMENTS, json);
         let metadata = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
-        check(metadata, Offer::Objects, Ok((Format::Json, Shape::MetadataList)));
-        check(metadata, Offer::Watch, Ok((Format::Json, Shape::Metadata)));
+        check(metadata, OBJECTS, Ok((Format::Json, Shape::MetadataList)));
+        check(metadata, WATCH, Ok((Format::Json, Shape::Metadata)));
     }
 
     #[test]
     fn nothing_that_can_be_met_is_406() {
-        check("text/plain", Offer::Objects, Err("406: Not Acceptable\n\nAvailable"));
-        check("application/json;as=Foo;v=v1;g=meta.k8s.io", Offer::Objects, Err("only the following media types"));
-        check("application/vnd.kubernetes.protobuf", Offer::Objects, Err("only the following media types"));
-        check("application/yaml", Offer::Watch, Err("only the following media types"));
+        check("text/plain", OBJECTS, Err("406: Not Acceptable\n\nAvailable"));
+        check("application/json;as=Foo;v=v1;g=meta.k8s.io", OBJECTS, Err("only the following media types"));
+        let custom = Offer { binary: false, ..OBJECTS };
+        check("application/vnd.kubernetes.protobuf", custom, Err("only the following media types"));
+        check("application/yaml", WATCH, Err("only the following media types"));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
-        let review = Offer::of(&gantry_kinds::SELF_SUBJECT_ACCESS_REVIEW);
+        let review = Offer::written(&gantry_kinds::SELF_SUBJECT_ACCESS_REVIEW);
         check(table, review, Err("only the following media types"));
-        check(table, Offer::of(&gantry_kinds::POD), Ok((Format::Json, Shape::Table)));
+        check(table, Offer::written(&gantry_kinds::POD), Ok((Format::Json, Shape::Table)));
     }
 
     #[test]

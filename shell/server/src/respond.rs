@@ -13,6 +13,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 
 use crate::Refusal;
+use crate::binary;
 use crate::limits::GZIP_FROM;
 use crate::negotiate::{Accepted, Format};
 
@@ -47,6 +48,11 @@ pub(crate) fn text(code: u16, message: impl Into<String>) -> Answer {
 pub(crate) fn value(code: u16, value: &Value, accepted: &Accepted) -> Answer {
     match accepted.format {
         Format::Yaml => bytes(code, "application/yaml", serde_saphyr::to_string(value).unwrap_or_default()),
+        Format::Protobuf => match binary::body(value) {
+            Some(body) => maybe_packed(code, binary::MEDIA_TYPE, body, accepted),
+            // Documents that nobody has a binary form of.
+            None => json_bytes(code, serde_json::to_vec(value).unwrap_or_default(), accepted),
+        },
         Format::Json if accepted.pretty => {
             json_bytes(code, serde_json::to_vec_pretty(value).unwrap_or_default(), accepted)
         }
@@ -63,18 +69,28 @@ pub(crate) fn raw(code: u16, json: Bytes, accepted: &Accepted) -> Answer {
 }
 
 fn json_bytes(code: u16, json: impl Into<Bytes>, accepted: &Accepted) -> Answer {
-    let json = json.into();
-    if !accepted.gzip || json.len() < GZIP_FROM {
-        return bytes(code, "application/json", json);
+    maybe_packed(code, "application/json", json, accepted)
+}
+
+/// A body that is all there, compressed when it is large and the client can read that.
+pub(crate) fn maybe_packed(
+    code: u16,
+    content_type: &'static str,
+    body: impl Into<Bytes>,
+    accepted: &Accepted,
+) -> Answer {
+    let body = body.into();
+    if !accepted.gzip || body.len() < GZIP_FROM {
+        return bytes(code, content_type, body);
     }
-    let mut encoder = GzEncoder::new(Vec::with_capacity(json.len() / 4), Compression::fast());
-    match encoder.write_all(&json).and_then(|()| encoder.finish()) {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(body.len() / 4), Compression::fast());
+    match encoder.write_all(&body).and_then(|()| encoder.finish()) {
         Ok(packed) => {
-            let mut answer = bytes(code, "application/json", packed);
+            let mut answer = bytes(code, content_type, packed);
             mark_gzip(&mut answer);
             answer
         }
-        Err(_) => bytes(code, "application/json", json),
+        Err(_) => bytes(code, content_type, body),
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn request(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Documents)?;
+    let accepted = accept(&call.headers, &call.query, Offer::DOCUMENTS)?;
     read_options(call, Verb::Create)?;
     let mut body = decode(call, endpoint.body(), request).await?;
     let seconds = expiration(&body)?;
@@ -178,7 +178,7 @@ pub(crate) async fn review(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Documents)?;
+    let accepted = accept(&call.headers, &call.query, Offer::DOCUMENTS)?;
     read_options(call, Verb::Create)?;
     let mut body = decode(call, endpoint.body(), request).await?;
     let token = body["spec"]["token"].as_str().unwrap_or_default().to_owned();

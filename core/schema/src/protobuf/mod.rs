@@ -1,24 +1,32 @@
-//! Protobuf bodies to trees: what clients that prefer the binary form send.
+//! The binary form, both ways: bodies of clients that prefer it to trees, and trees to answers.
 //!
-//! A body is `k8s\0` and an envelope that names the kind and holds the object. The tree is what Go would write of it
-//! before dropping zero values, so `prune` must follow. Nothing is read beyond the body, and nothing nests deeper than
-//! a JSON body may.
+//! A body is `k8s\0` and an envelope that names the kind and holds the object. A tree that was read is what Go would
+//! write of it before dropping zero values, so `prune` must follow. One table of forms serves both directions.
 
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value};
 
-use crate::decode::MAX_DEPTH;
-use crate::scalar::format_time;
-use crate::types::{Field, Schema, Shape, Type};
+use crate::types::Schema;
 
+mod base64;
+mod decode;
+mod encode;
+mod layout;
 mod wire;
 
+pub(crate) use layout::Layouts;
 use wire::{Fields, Item, Wire};
 
 /// What every body starts with.
 const PREFIX: &[u8] = b"k8s\0";
-/// Numbers of the envelope: the kind's names, the object.
+/// Numbers of the envelope: the kind's names, the object, and two texts about it that are always empty.
 const ENVELOPE_NAMES: u32 = 1;
 const ENVELOPE_OBJECT: u32 = 2;
+const ENVELOPE_ENCODING: u32 = 3;
+const ENVELOPE_TYPE: u32 = 4;
+/// Number of the metadata, of objects and of lists alike.
+const METADATA: u32 = 1;
+/// Number of the items of a list.
+const LIST_ITEMS: u32 = 2;
 
 /// A body that is not what it says; the text is for people.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,11 +51,11 @@ pub fn decode(schema: &Schema, type_name: &str, body: &[u8]) -> Result<Value, Pr
         }
     }
     let mut tree = Map::new();
-    if let Some(known) = schema.get(type_name) {
-        Reader { schema, depth: 0 }.message(known, &mut tree, object, None)?;
+    if let Some(known) = schema.id(type_name) {
+        decode::object(schema, known, &mut tree, object)?;
     }
     for (key, number) in [("apiVersion", 1), ("kind", 2)] {
-        let name = text_at(names, number)?;
+        let name = decode::text_at(names, number)?;
         if !name.is_empty() {
             tree.insert(key.to_owned(), Value::from(name));
         }
@@ -55,206 +63,86 @@ pub fn decode(schema: &Schema, type_name: &str, body: &[u8]) -> Result<Value, Pr
     Ok(Value::Object(tree))
 }
 
-#[derive(Clone, Copy)]
-struct Reader<'a> {
-    schema: &'a Schema,
-    depth: usize,
+/// The body of an object of that type, which says itself what it is; `None` when there is no such type.
+pub fn encode(schema: &Schema, type_name: &str, object: &Value) -> Option<Vec<u8>> {
+    let text = |name: &str| object.get(name).and_then(Value::as_str).unwrap_or_default();
+    let message = encode_message(schema, type_name, object)?;
+    Some(envelope(text("apiVersion"), text("kind"), &message))
 }
 
-impl Reader<'_> {
-    fn deeper(self) -> Result<Self, ProtobufError> {
-        let depth = self.depth + 1;
-        if depth > MAX_DEPTH { Err(ProtobufError::Malformed("nested too deep")) } else { Ok(Reader { depth, ..self }) }
-    }
-
-    /// Reads the fields of a message into `tree`. `inside`: the number of the embedded message that `bytes` is.
-    fn message(
-        self,
-        known: &Type,
-        tree: &mut Map<String, Value>,
-        bytes: &[u8],
-        inside: Option<u32>,
-    ) -> Result<(), ProtobufError> {
-        for item in Fields::of(bytes) {
-            let item = item?;
-            let at = |field: &Field| match (inside, field.numbers.as_slice()) {
-                (None, [number]) => *number == item.number,
-                (Some(outer), [first, second]) => *first == outer && *second == item.number,
-                _ => false,
-            };
-            if let Some((name, field)) = known.fields.iter().find(|(_, field)| at(field)) {
-                self.field(&field.shape, tree, name, item.wire)?;
-                continue;
-            }
-            let embedded = |field: &Field| matches!(field.numbers[..], [first, _] if first == item.number);
-            if let (None, Wire::Bytes(inner)) = (inside, &item.wire)
-                && known.fields.values().any(embedded)
-            {
-                self.deeper()?.message(known, tree, inner, Some(item.number))?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts one occurrence of a field into the tree: lists grow, maps gain an entry.
-    fn field(
-        self,
-        shape: &Shape,
-        tree: &mut Map<String, Value>,
-        name: &str,
-        wire: Wire<'_>,
-    ) -> Result<(), ProtobufError> {
-        match shape {
-            Shape::List(element) => {
-                let mut values = Vec::new();
-                self.elements(element, wire, &mut values)?;
-                if let Value::Array(list) = tree.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
-                    list.append(&mut values);
-                }
-            }
-            Shape::Map(value) => {
-                let Wire::Bytes(entry) = wire else { return Err(WRONG_WIRE) };
-                let (key, value) = self.deeper()?.entry(value, entry)?;
-                if let Value::Object(map) = tree.entry(name).or_insert_with(|| Value::Object(Map::new())) {
-                    map.insert(key, value);
-                }
-            }
-            _ => {
-                let value = self.value(shape, wire)?;
-                tree.insert(name.to_owned(), value);
-            }
-        }
-        Ok(())
-    }
-
-    /// One element of a list, or several where numbers are packed.
-    fn elements(self, shape: &Shape, wire: Wire<'_>, out: &mut Vec<Value>) -> Result<(), ProtobufError> {
-        if let (Shape::Int32 | Shape::Int64 | Shape::Bool, Wire::Bytes(mut packed)) = (shape, wire) {
-            while !packed.is_empty() {
-                let number = wire::varint(&mut packed)?;
-                out.push(self.value(shape, Wire::Varint(number))?);
-            }
-            return Ok(());
-        }
-        out.push(self.value(shape, wire)?);
-        Ok(())
-    }
-
-    fn entry(self, shape: &Shape, bytes: &[u8]) -> Result<(String, Value), ProtobufError> {
-        let mut entry = Map::new();
-        let (mut key, mut seen) = (String::new(), false);
-        for item in Fields::of(bytes) {
-            match item? {
-                Item { number: 1, wire: Wire::Bytes(bytes) } => key = text(bytes)?,
-                // A list as a value is a message whose first field repeats.
-                Item { number: 2, wire: Wire::Bytes(bytes) } if matches!(shape, Shape::List(_)) => {
-                    for item in Fields::of(bytes) {
-                        self.field(shape, &mut entry, "value", item?.wire)?;
-                    }
-                }
-                Item { number: 2, wire } => self.field(shape, &mut entry, "value", wire)?,
-                _ => {}
-            }
-            seen = true;
-        }
-        let absent = || match shape {
-            Shape::String | Shape::Bytes if seen => Value::from(""),
-            Shape::Quantity => Value::from("0"),
-            _ => Value::Null,
-        };
-        let value = entry.remove("value").unwrap_or_else(absent);
-        Ok((key, value))
-    }
-
-    fn value(self, shape: &Shape, wire: Wire<'_>) -> Result<Value, ProtobufError> {
-        Ok(match (shape, wire) {
-            (Shape::Int32 | Shape::Int64, Wire::Varint(number)) => Value::from(number.cast_signed()),
-            (Shape::Bool, Wire::Varint(number)) => Value::from(number != 0),
-            (Shape::Double, Wire::Fixed64(bits)) => {
-                Number::from_f64(f64::from_bits(bits)).map_or(Value::Null, Value::Number)
-            }
-            (Shape::String, Wire::Bytes(bytes)) => Value::from(text(bytes)?),
-            (Shape::Bytes, Wire::Bytes(bytes)) => Value::from(base64(bytes)),
-            (Shape::Time, Wire::Bytes(bytes)) => time(bytes, false)?,
-            (Shape::MicroTime, Wire::Bytes(bytes)) => time(bytes, true)?,
-            (Shape::Quantity, Wire::Bytes(bytes)) => Value::from(text_at(bytes, 1)?),
-            (Shape::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
-            (Shape::Any, Wire::Bytes(bytes)) => raw_json(bytes)?,
-            (Shape::Object(id), Wire::Bytes(bytes)) => {
-                let mut tree = Map::new();
-                self.deeper()?.message(self.schema.at(*id), &mut tree, bytes, None)?;
-                Value::Object(tree)
-            }
-            _ => return Err(WRONG_WIRE),
-        })
-    }
+/// The message of an object alone, as it stands in others.
+pub fn encode_message(schema: &Schema, type_name: &str, object: &Value) -> Option<Vec<u8>> {
+    let id = schema.id(type_name)?;
+    let mut writer = encode::Writer::new(schema, 512);
+    writer.object(id, object);
+    Some(writer.finish())
 }
 
-const WRONG_WIRE: ProtobufError = ProtobufError::Malformed("wrong wireType");
-
-fn text(bytes: &[u8]) -> Result<String, ProtobufError> {
-    String::from_utf8(bytes.to_vec()).map_err(|_| ProtobufError::Malformed("invalid UTF-8"))
+/// A body around a message.
+pub fn envelope(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
+    let mut body = envelope_head(api_version, kind, message.len());
+    body.extend_from_slice(message);
+    body.extend_from_slice(ENVELOPE_TAIL);
+    body
 }
 
-/// The text in field `number` of a message; empty when it has none.
-fn text_at(bytes: &[u8], number: u32) -> Result<String, ProtobufError> {
-    let mut found = String::new();
-    for item in Fields::of(bytes) {
-        let item = item?;
-        if let (true, Wire::Bytes(bytes)) = (item.number == number, item.wire) {
-            found = text(bytes)?;
-        }
-    }
-    Ok(found)
+/// What of a body stands before a message of `length` bytes.
+pub fn envelope_head(api_version: &str, kind: &str, length: usize) -> Vec<u8> {
+    let mut body = PREFIX.to_vec();
+    let mut names = Vec::new();
+    wire::put_bytes(1, api_version.as_bytes(), &mut names);
+    wire::put_bytes(2, kind.as_bytes(), &mut names);
+    wire::put_bytes(ENVELOPE_NAMES, &names, &mut body);
+    wire::put_head(ENVELOPE_OBJECT, length, &mut body);
+    body
 }
 
-/// Seconds and nanoseconds; nothing of both is Go's zero time, which JSON has as null.
-fn time(bytes: &[u8], micro: bool) -> Result<Value, ProtobufError> {
-    if bytes.is_empty() {
-        return Ok(Value::Null);
-    }
-    let (seconds, nanos) = (number_at(bytes, 1)?, number_at(bytes, 2)?);
-    let nanos = i32::try_from(nanos).unwrap_or_default();
-    let at = jiff::Timestamp::new(seconds, nanos).map_err(|_| ProtobufError::Malformed("time out of range"))?;
-    Ok(Value::from(format_time(at, micro)))
+/// What of a body stands behind the message.
+pub const ENVELOPE_TAIL: &[u8] = &[(ENVELOPE_ENCODING as u8) << 3 | 2, 0, (ENVELOPE_TYPE as u8) << 3 | 2, 0];
+
+/// The metadata of a list as it stands in the list's message.
+pub fn list_metadata(schema: &Schema, metadata: &Value) -> Vec<u8> {
+    first_field(schema, LIST_META, metadata)
 }
 
-fn int_or_string(bytes: &[u8]) -> Result<Value, ProtobufError> {
-    if number_at(bytes, 1)? == 0 { Ok(Value::from(number_at(bytes, 2)?)) } else { Ok(Value::from(text_at(bytes, 3)?)) }
+/// The message of an object that is shown by its metadata alone.
+pub fn only_metadata(schema: &Schema, metadata: &Value) -> Vec<u8> {
+    first_field(schema, OBJECT_META, metadata)
 }
 
-/// JSON in the first field of a message.
-fn raw_json(bytes: &[u8]) -> Result<Value, ProtobufError> {
-    let raw = text_at(bytes, 1)?;
-    if raw.is_empty() {
-        return Ok(Value::Null);
-    }
-    serde_json::from_str(&raw).map_err(|_| ProtobufError::Malformed("invalid JSON in a raw field"))
-}
-
-fn number_at(bytes: &[u8], number: u32) -> Result<i64, ProtobufError> {
-    let mut found = 0;
-    for item in Fields::of(bytes) {
-        let item = item?;
-        if let (true, Wire::Varint(value)) = (item.number == number, item.wire) {
-            found = value.cast_signed();
-        }
-    }
-    Ok(found)
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut out = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for three in bytes.chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - three.len()));
-        for at in 0..4 {
-            let sextet = (bits >> (18 - 6 * at)) & 63;
-            out.push(if at > three.len() { '=' } else { ALPHABET[sextet as usize] as char });
-        }
-    }
+fn first_field(schema: &Schema, type_name: &str, value: &Value) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::put_bytes(METADATA, &encode_message(schema, type_name, value).unwrap_or_default(), &mut out);
     out
 }
+
+/// One item as it stands in a list's message.
+pub fn list_item(message: &[u8], out: &mut Vec<u8>) {
+    wire::put_bytes(LIST_ITEMS, message, out);
+}
+
+/// Bytes that an item of that length takes in a list's message.
+pub fn list_item_length(length: usize) -> usize {
+    let mut head = Vec::new();
+    wire::put_head(LIST_ITEMS, length, &mut head);
+    head.len() + length
+}
+
+/// One event of a watch: its length in four bytes, its type, and the body of its object.
+pub fn watch_event(kind: &str, body: &[u8]) -> Vec<u8> {
+    let mut raw = Vec::with_capacity(body.len() + 8);
+    wire::put_bytes(1, body, &mut raw);
+    let mut event = Vec::with_capacity(raw.len() + 24);
+    wire::put_bytes(1, kind.as_bytes(), &mut event);
+    wire::put_bytes(2, &raw, &mut event);
+    let length = u32::try_from(event.len()).unwrap_or(u32::MAX);
+    let mut frame = length.to_be_bytes().to_vec();
+    frame.append(&mut event);
+    frame
+}
+
+const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 
 #[cfg(test)]
 mod tests {
@@ -319,7 +207,7 @@ mod tests {
         assert_eq!(refused(b"x"), ProtobufError::Prefix);
         assert_eq!(refused(b"k8s\0\x0a\x7f"), ProtobufError::Malformed("unexpected end of message"));
         let wrong = body("v1", "Pod", &[0x08, 0x01]);
-        assert_eq!(refused(&wrong), WRONG_WIRE);
+        assert_eq!(refused(&wrong), decode::WRONG_WIRE);
     }
 
     proptest! {

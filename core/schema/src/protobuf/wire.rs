@@ -1,6 +1,7 @@
 //! The wire format: numbered items one after the other.
 
 use super::ProtobufError;
+use crate::decode::MAX_DEPTH;
 
 /// What an item holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub(super) enum Wire<'a> {
     Fixed64(u64),
     Bytes(&'a [u8]),
     Fixed32,
+    /// Items up to an end mark; nobody writes them any more.
+    Group,
 }
 
 /// One item of a message.
@@ -38,6 +41,10 @@ impl<'a> Fields<'a> {
                 let length = varint(&mut self.rest)?;
                 Wire::Bytes(self.take(usize::try_from(length).map_err(|_| END)?)?)
             }
+            3 => {
+                self.group(number)?;
+                Wire::Group
+            }
             5 => {
                 self.take(4)?;
                 Wire::Fixed32
@@ -45,6 +52,29 @@ impl<'a> Fields<'a> {
             _ => return Err(ProtobufError::Malformed("illegal wireType")),
         };
         Ok(Item { number, wire })
+    }
+
+    /// Passes over a group: groups inside are counted, not entered.
+    fn group(&mut self, number: u32) -> Result<(), ProtobufError> {
+        let mut open = vec![number];
+        while let Some(innermost) = open.last().copied() {
+            let tag = varint(&mut self.rest)?;
+            let number =
+                u32::try_from(tag >> 3).ok().filter(|n| *n > 0).ok_or(ProtobufError::Malformed("illegal tag"))?;
+            match tag & 7 {
+                0 => drop(varint(&mut self.rest)?),
+                1 => drop(self.take(8)?),
+                2 => {
+                    let length = varint(&mut self.rest)?;
+                    self.take(usize::try_from(length).map_err(|_| END)?)?;
+                }
+                3 if open.len() < MAX_DEPTH => open.push(number),
+                4 if number == innermost => drop(open.pop()),
+                5 => drop(self.take(4)?),
+                _ => return Err(ProtobufError::Malformed("illegal wireType")),
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], ProtobufError> {
@@ -69,6 +99,26 @@ impl<'a> Iterator for Fields<'a> {
         }
         Some(item)
     }
+}
+
+/// Puts field `number` with these bytes.
+pub(super) fn put_bytes(number: u32, bytes: &[u8], out: &mut Vec<u8>) {
+    put_head(number, bytes.len(), out);
+    out.extend_from_slice(bytes);
+}
+
+/// Puts what stands before the bytes of field `number`.
+pub(super) fn put_head(number: u32, length: usize, out: &mut Vec<u8>) {
+    put_varint(u64::from(number << 3 | 2), out);
+    put_varint(length as u64, out);
+}
+
+fn put_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
 }
 
 /// Takes a number of seven bits a byte off the front.

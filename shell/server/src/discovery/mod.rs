@@ -71,7 +71,7 @@ impl Served {
         if wants_aggregated_discovery(headers) {
             return Ok(aggregated(&self.aggregated(core), headers, query));
         }
-        let accepted = accept(headers, query, Offer::Documents)?;
+        let accepted = accept(headers, query, Offer::DOCUMENTS)?;
         let body = if core { api_versions(advertise) } else { self.groups() };
         Ok(respond::value(200, &body, &accepted))
     }
@@ -128,7 +128,7 @@ fn aggregated_version(version: &Version) -> Value {
 }
 
 fn aggregated(body: &Value, headers: &HeaderMap, query: &Query) -> Answer {
-    let accepted = accept(headers, query, Offer::Documents).unwrap_or(Accepted::PLAIN);
+    let accepted = accept(headers, query, Offer::DOCUMENTS).unwrap_or(Accepted::PLAIN);
     let etag = etag(&serde_json::to_vec(body).unwrap_or_default());
     let same = headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok()) == Some(etag.as_str());
     let mut answer = if same { respond::bytes(304, AGGREGATED, "") } else { respond::value(200, body, &accepted) };

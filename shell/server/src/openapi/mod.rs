@@ -112,7 +112,7 @@ impl OpenApi {
             answer.headers_mut().remove(CONTENT_TYPE);
             return Ok(answer);
         };
-        let accepted = accept(headers, query, Offer::Documents)?;
+        let accepted = accept(headers, query, Offer::DOCUMENTS)?;
         let hash = self.hash(version);
         let tag = format!("\"{hash}\"");
         let mut answer = if query.text("hash").is_some_and(|asked| asked != hash) {

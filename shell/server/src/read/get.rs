@@ -20,7 +20,7 @@ use crate::route::Endpoint;
 
 /// Answers GET of an object, its status, its scale, or another subresource that shows the whole object.
 pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let accepted = accept(&call.headers, &call.query, Offer::objects(endpoint.kind))?;
     let kind = endpoint.kind;
     if accepted.shape == Shape::MetadataList {
         let text = format!(

@@ -14,6 +14,7 @@ use hyper::body::Frame;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::binary_list;
 use super::options::{ListOptions, Match};
 use super::page::{Page, collect};
 use super::reach;
@@ -27,7 +28,7 @@ use crate::respond::{self, Answer, BodyError};
 
 /// Answers LIST.
 pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let accepted = accept(&call.headers, &call.query, Offer::objects(kind))?;
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = options.revision()?;
     let exact = revision.filter(|_| options.matching == Match::Exact);
@@ -35,14 +36,14 @@ pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer
     reach(&app.cluster, options.token.as_ref().map_or(revision, |token| token.revision)).await?;
     let namespace = call.list_namespace(kind);
     match collect(app, kind, namespace, &options, exact).await {
-        Ok(page) => show(call, kind, page, &accepted),
+        Ok(page) => show(call, kind, page, &accepted).await,
         Err(Some(refusal)) => Err(refusal),
         Err(None) => Ok(too_old(app, &options, &accepted)),
     }
 }
 
 /// Writes a page in the shape that the client accepts.
-pub(crate) fn show(call: &Call, kind: KindRef, page: Page, accepted: &Accepted) -> Result<Answer, Refusal> {
+pub(crate) async fn show(call: &Call, kind: KindRef, page: Page, accepted: &Accepted) -> Result<Answer, Refusal> {
     let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
     let size: usize = page.objects.iter().map(|object| object.json().len()).sum();
     let mut metadata = json!({ "resourceVersion": page.revision.to_string() });
@@ -52,6 +53,9 @@ pub(crate) fn show(call: &Call, kind: KindRef, page: Page, accepted: &Accepted) 
     if let Some(remaining) = page.remaining {
         metadata["remainingItemCount"] = Value::from(remaining);
     }
+    if accepted.format == Format::Protobuf {
+        return Ok(binary_list::answer(renderer, &metadata, page.objects, accepted).await);
+    }
     let mut head = Vec::with_capacity(size.min(PIECE_BYTES) + 256);
     renderer.open(&metadata, true, &mut head);
     let pieces = Pieces { head: Some(head), objects: page.objects.into_iter(), first: true, renderer, closed: false };
@@ -59,11 +63,16 @@ pub(crate) fn show(call: &Call, kind: KindRef, page: Page, accepted: &Accepted) 
         let whole: Vec<u8> = pieces.flatten().collect();
         return Ok(respond::raw(200, Bytes::from(whole), accepted));
     }
-    Ok(stream_out(pieces, accepted.gzip && size >= GZIP_FROM))
+    Ok(stream_out("application/json", pieces, accepted.gzip && size >= GZIP_FROM))
 }
 
-fn stream_out(pieces: Pieces, gzip: bool) -> Answer {
-    let mut answer = respond::bytes(200, "application/json", "");
+/// An answer that is written piece by piece.
+pub(super) fn stream_out(
+    media_type: &'static str,
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+    gzip: bool,
+) -> Answer {
+    let mut answer = respond::bytes(200, media_type, "");
     let frame =
         |piece: std::io::Result<Vec<u8>>| piece.map(|bytes| Frame::data(Bytes::from(bytes))).map_err(BodyError::from);
     *answer.body_mut() = if gzip {
@@ -111,12 +120,12 @@ impl Iterator for Pieces {
 }
 
 /// Compresses pieces as they come.
-struct Packer {
-    pieces: Pieces,
+struct Packer<P> {
+    pieces: P,
     encoder: Option<GzEncoder<Vec<u8>>>,
 }
 
-impl Packer {
+impl<P: Iterator<Item = Vec<u8>>> Packer<P> {
     fn next(&mut self) -> Option<std::io::Result<Vec<u8>>> {
         let mut encoder = self.encoder.take()?;
         for piece in self.pieces.by_ref() {

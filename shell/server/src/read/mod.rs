@@ -4,6 +4,7 @@
 //! without a resourceVersion shows everything that any server acknowledged before; one with a resourceVersion is not
 //! older than that; one with 0 may be of any age.
 
+mod binary_list;
 mod columns;
 mod get;
 mod list;

@@ -1,15 +1,18 @@
-//! Encoded events: a line of JSON each. Watchers of the same change share one encoding.
+//! Encoded events. Watchers of the same change in the same format share one encoding.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use gantry_schema::protobuf;
 use gantry_view::{Change, Object};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 use super::event::Transition;
+use crate::binary;
 use crate::limits::SHARED_FRAMES;
+use crate::negotiate::Format;
 
 /// The last encoded events.
 #[derive(Default)]
@@ -20,22 +23,25 @@ pub(crate) struct SharedFrames {
 struct Shared {
     change: Arc<Change>,
     transition: Transition,
+    format: Format,
     frame: Bytes,
 }
 
 impl SharedFrames {
     /// The frame of a change for watchers that see whole objects.
-    pub(crate) fn whole(&self, change: &Arc<Change>, transition: Transition, object: &Object) -> Bytes {
-        let same = |s: &&Shared| Arc::ptr_eq(&s.change, change) && s.transition == transition;
+    pub(crate) fn whole(&self, change: &Arc<Change>, transition: Transition, object: &Object, format: Format) -> Bytes {
+        let same = |s: &&Shared| Arc::ptr_eq(&s.change, change) && s.transition == transition && s.format == format;
         if let Some(shared) = self.recent.lock().iter().rev().find(same) {
             return shared.frame.clone();
         }
-        let frame = Bytes::from(line(transition.name(), &shown(change, transition, object)));
+        let mut frame = Vec::new();
+        append(transition.name(), &shown(change, transition, object), format, &mut frame);
+        let frame = Bytes::from(frame);
         let mut recent = self.recent.lock();
         if recent.len() >= SHARED_FRAMES {
             recent.pop_front();
         }
-        recent.push_back(Shared { change: change.clone(), transition, frame: frame.clone() });
+        recent.push_back(Shared { change: change.clone(), transition, format, frame: frame.clone() });
         frame
     }
 }
@@ -50,15 +56,13 @@ pub(crate) fn shown(change: &Change, transition: Transition, object: &Object) ->
     Bytes::from(serde_json::to_vec(&value).unwrap_or_default())
 }
 
-/// One event: type, object, end of line.
-pub(crate) fn line(kind: &str, object: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(object.len() + 40);
-    append(kind, object, &mut out);
-    out
-}
-
-/// Appends one event.
-pub(crate) fn append(kind: &str, object: &[u8], out: &mut Vec<u8>) {
+/// Appends one event: a line of JSON, or a message with its length before it.
+pub(crate) fn append(kind: &str, object: &[u8], format: Format, out: &mut Vec<u8>) {
+    if format == Format::Protobuf {
+        let value: Value = serde_json::from_slice(object).unwrap_or_default();
+        out.append(&mut protobuf::watch_event(kind, &binary::body(&value).unwrap_or_default()));
+        return;
+    }
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b"\",\"object\":");
@@ -89,11 +93,13 @@ mod tests {
         let key = ObjectKey::new(&NAMESPACE, "", "a");
         let change = Arc::new(Change { key, revision: 9, before: Some(object.clone()), after: None });
         let frames = SharedFrames::default();
-        let first = frames.whole(&change, Transition::Deleted, &object);
-        let second = frames.whole(&change, Transition::Deleted, &object);
+        let first = frames.whole(&change, Transition::Deleted, &object, Format::Json);
+        let second = frames.whole(&change, Transition::Deleted, &object, Format::Json);
         assert_eq!(first.as_ptr(), second.as_ptr());
         let event: Value = serde_json::from_slice(&first).unwrap();
         assert_eq!((&event["type"], &event["object"]["metadata"]["resourceVersion"]), (&json!("DELETED"), &json!("9")));
         assert!(first.ends_with(b"}\n"));
+        let binary = frames.whole(&change, Transition::Deleted, &object, Format::Protobuf);
+        assert_eq!(binary[..4], u32::to_be_bytes(binary.len() as u32 - 4));
     }
 }

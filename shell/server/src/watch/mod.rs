@@ -23,8 +23,9 @@ use stream::{Encoder, Watcher};
 
 use crate::Refusal;
 use crate::app::{App, Call};
+use crate::binary;
 use crate::limits::WATCH_LIFE;
-use crate::negotiate::{Offer, accept};
+use crate::negotiate::{Format, Offer, accept};
 use crate::patience::OpenWatch;
 use crate::read::options::{ListOptions, parse_revision, too_large};
 use crate::read::page::{self, select};
@@ -44,7 +45,7 @@ struct Start {
 
 /// Answers WATCH.
 pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: OpenWatch) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Watch)?;
+    let accepted = accept(&call.headers, &call.query, Offer::watch(kind))?;
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = match options.revision.as_str() {
         "" => None,
@@ -54,7 +55,7 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: Open
     if revision.is_none() {
         reach(&app.cluster, None).await?;
     }
-    let encoder = Encoder::new(renderer, app.frames.clone());
+    let encoder = Encoder::new(renderer, accepted.format, app.frames.clone());
     let presenter = Presenter::of(app, &app.cluster.view(), kind);
     let definition = Standing::of(&app.cluster, kind);
     let frames = match start(app, call, kind, &options, revision, presenter.as_ref()).await {
@@ -82,7 +83,9 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: Open
         }
         Err(refusal) => stream::only(encoder.error(&refusal)),
     };
-    let mut answer = respond::bytes(200, "application/json", "");
+    let binary = accepted.format == Format::Protobuf;
+    let media_type = if binary { binary::WATCH_MEDIA_TYPE } else { "application/json" };
+    let mut answer = respond::bytes(200, media_type, "");
     *answer.body_mut() =
         BodyExt::map_err(StreamBody::new(frames), |never| -> BodyError { match never {} }).boxed_unsync();
     Ok(answer)

@@ -11,7 +11,7 @@ use gantry_kinds::{KindRef, Status};
 use gantry_view::{Change, Object};
 use hyper::body::Frame;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, Interval, MissedTickBehavior, Sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +21,7 @@ use super::standing::Standing;
 use crate::failpoints::failpoint;
 use crate::limits::{BOOKMARKS, PIECE_BYTES};
 use crate::metrics::Gauge;
-use crate::negotiate::Shape;
+use crate::negotiate::{Format, Shape};
 use crate::patience::OpenWatch;
 use crate::read::options::Selection;
 use crate::read::present::Presenter;
@@ -33,19 +33,20 @@ type Frames = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
 /// Writes events in the shape that a watcher accepts.
 pub(super) struct Encoder {
     renderer: Renderer,
+    format: Format,
     frames: Arc<SharedFrames>,
     /// A table says once what its columns are.
     columns_sent: bool,
 }
 
 impl Encoder {
-    pub(super) fn new(renderer: Renderer, frames: Arc<SharedFrames>) -> Self {
-        Encoder { renderer, frames, columns_sent: false }
+    pub(super) fn new(renderer: Renderer, format: Format, frames: Arc<SharedFrames>) -> Self {
+        Encoder { renderer, format, frames, columns_sent: false }
     }
 
     fn change(&mut self, change: &Arc<Change>, transition: Transition, object: &Object) -> Bytes {
         if self.renderer.shape == Shape::Whole {
-            return self.frames.whole(change, transition, object);
+            return self.frames.whole(change, transition, object, self.format);
         }
         let mut out = Vec::new();
         self.append(transition.name(), &frame::shown(change, transition, object), &mut out);
@@ -54,13 +55,13 @@ impl Encoder {
 
     fn append(&mut self, kind: &str, object: &[u8], out: &mut Vec<u8>) {
         if self.renderer.shape == Shape::Whole {
-            return frame::append(kind, object, out);
+            return frame::append(kind, object, self.format, out);
         }
         let mut shaped = Vec::new();
         self.renderer.at(Timestamp::now());
         self.renderer.single(object, !self.columns_sent, &mut shaped);
         self.columns_sent = true;
-        frame::append(kind, &shaped, out);
+        frame::append(kind, &shaped, self.format, out);
     }
 
     fn bookmark(&self, revision: u64, initial_end: bool) -> Bytes {
@@ -74,12 +75,18 @@ impl Encoder {
                 "columnDefinitions": null, "rows": [{"cells": [], "object": partial()}],
             }),
         };
-        Bytes::from(frame::line("BOOKMARK", body.to_string().as_bytes()))
+        self.event("BOOKMARK", &body)
     }
 
     /// The event that ends a watch which cannot go on.
     pub(super) fn error(&self, status: &Status) -> Bytes {
-        Bytes::from(frame::line("ERROR", status_body(status).to_string().as_bytes()))
+        self.event("ERROR", &status_body(status))
+    }
+
+    fn event(&self, kind: &str, body: &Value) -> Bytes {
+        let mut out = Vec::new();
+        frame::append(kind, body.to_string().as_bytes(), self.format, &mut out);
+        Bytes::from(out)
     }
 }
 
@@ -266,7 +273,6 @@ mod tests {
     use gantry_kinds::NAMESPACE;
     use gantry_registry::{Settings, bootstrap};
     use gantry_store::memory::MemoryStore;
-    use serde_json::Value;
 
     use super::*;
     use crate::metrics::Metrics;
@@ -290,7 +296,7 @@ mod tests {
             definition: None,
             namespace: None,
             selection: Selection::default(),
-            encoder: Encoder::new(renderer, Arc::default()),
+            encoder: Encoder::new(renderer, Format::Json, Arc::default()),
             initial: Vec::new().into_iter(),
             announce_end: false,
             revision: 0,

@@ -38,7 +38,7 @@ pub(crate) async fn write(
     endpoint: Endpoint,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::of(endpoint.kind))?;
+    let accepted = accept(&call.headers, &call.query, Offer::written(endpoint.kind))?;
     let (operation, options) = operation(call, endpoint, request).await?;
     let kind = endpoint.kind;
     let target = Target {
@@ -125,7 +125,7 @@ pub(crate) async fn delete_collection(
     kind: KindRef,
     request: Request<Incoming>,
 ) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::Objects)?;
+    let accepted = accept(&call.headers, &call.query, Offer::objects(kind))?;
     let bytes = body::read(&call.headers, request.into_body()).await?;
     let wanted = delete::read(&call.headers, &call.query, &bytes)?;
     let list = ListOptions::read(kind, &call.asked, &call.query)?;
@@ -155,7 +155,7 @@ pub(crate) async fn delete_collection(
             Err(status) => return Err(status),
         }
     }
-    show(call, kind, Page { objects, revision, next: None, remaining: None }, &accepted)
+    show(call, kind, Page { objects, revision, next: None, remaining: None }, &accepted).await
 }
 
 fn deletion(call: &Call, object: &Object, wanted: &DeleteOptions, options: &Options) -> Write {
