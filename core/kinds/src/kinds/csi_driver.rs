@@ -134,8 +134,14 @@ impl Strategy for CsiDriverStrategy {
         names::dns_subdomain(names::stem(name, prefix))
     }
 
-    fn counts_generation(&self) -> bool {
-        true
+    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
+        let asks = |object: &Value| {
+            !list_at(object, "/spec/tokenRequests").is_empty()
+                && object.pointer("/spec/serviceAccountTokenInSecrets").is_none_or(Value::is_null)
+        };
+        let text = "spec.serviceAccountTokenInSecrets is unset; if supported by this CSI driver, set to true to \
+            prevent possible logging of tokens in volume attributes";
+        (asks(new) && !old.is_some_and(asks)).then(|| text.to_owned()).into_iter().collect()
     }
 }
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::Value;
 
 use crate::columns::{NAME, name};
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::names;
 use crate::quantity::Quantity;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
@@ -67,8 +67,9 @@ impl Strategy for CsiStorageCapacityStrategy {
         let mut errors = self.validate(new);
         for field in ["nodeTopology", "storageClassName"] {
             if new.get(field) != old.get(field) {
-                let value = new.get(field).cloned().unwrap_or_default();
-                errors.push(FieldError::invalid(&Path::new(field), value, IMMUTABLE));
+                let value = new.get(field).unwrap_or(&Value::Null);
+                let told = if value.is_object() { rules::show_selector(value) } else { shown(value) };
+                errors.push(FieldError::invalid_shown(&Path::new(field), &told, IMMUTABLE));
             }
         }
         errors

@@ -118,8 +118,9 @@ impl Strategy for DaemonSetStrategy {
         if update == Update::Sub("status") {
             return check_status(new, old);
         }
-        let mut errors = check(new);
+        let mut errors = ErrorList::new();
         workload::check_same_selector(new, old, &mut errors);
+        errors.extend(check(new));
         errors
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use k8s_openapi::api::discovery::v1::{Endpoint, EndpointPort, EndpointSlice};
+use k8s_openapi::api::discovery::v1::{Endpoint, EndpointHints, EndpointPort, EndpointSlice};
 use serde_json::Value;
 
 use crate::columns::{AGE, NAME, age_of, name};
@@ -42,6 +42,8 @@ pub static ENDPOINT_SLICE: Kind = Kind {
 
 const ENDPOINTS_MAX: usize = 1000;
 const PORTS_MAX: usize = 20000;
+/// An endpoint has at most this many hints of a kind.
+const HINTS_MAX: usize = 8;
 const ADDRESSES_MAX: usize = 100;
 /// A cell names this many ports or addresses and counts the rest.
 const SHOWN: usize = 3;
@@ -78,6 +80,10 @@ impl Strategy for EndpointSliceStrategy {
         for port in children(slice, "ports") {
             set_default(port, "name", "");
             set_default(port, "protocol", "TCP");
+        }
+        // Only an older version of the kind has a topology of its own.
+        for endpoint in children(slice, "endpoints") {
+            endpoint.remove("deprecatedTopology");
         }
     }
 
@@ -145,7 +151,7 @@ fn check_ports(ports: &[EndpointPort], errors: &mut ErrorList) {
             errors.push(FieldError::duplicate(&path.child("name"), name));
         }
         let protocol = port.protocol.as_deref().unwrap_or_default();
-        rules::required_one_of(protocol, &["SCTP", "TCP", "UDP"], &path.child("protocol"), errors);
+        rules::one_of(protocol, &["SCTP", "TCP", "UDP"], &path.child("protocol"), errors);
         if let Some(app) = &port.app_protocol {
             rules::each(app, names::qualified_name(app), &path.child("appProtocol"), errors);
         }
@@ -179,12 +185,45 @@ fn check_endpoint(endpoint: &Endpoint, family: &str, path: &Path, errors: &mut E
     if let Some(hostname) = endpoint.hostname.as_deref() {
         rules::each(hostname, names::dns_label(hostname), &path.child("hostname"), errors);
     }
+    if let Some(hints) = &endpoint.hints {
+        check_hints(hints, &path.child("hints"), errors);
+    }
+}
+
+/// Zones and nodes that an endpoint should serve.
+fn check_hints(hints: &EndpointHints, path: &Path, errors: &mut ErrorList) {
+    let zones = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str()).collect();
+    let nodes = hints.for_nodes.iter().flatten().map(|node| node.name.as_str()).collect();
+    let lists: [(&str, Vec<&str>, fn(&str) -> Vec<String>); 2] =
+        [("forZones", zones, names::label_value), ("forNodes", nodes, names::dns_subdomain)];
+    for (field, given, rule) in lists {
+        let path = path.child(field);
+        if given.len() > HINTS_MAX {
+            errors.push(FieldError::too_many(&path, given.len(), HINTS_MAX));
+            continue;
+        }
+        for (at, name) in given.iter().enumerate() {
+            let path = path.index(at).child("name");
+            if given[..at].contains(name) {
+                errors.push(FieldError::duplicate(&path, *name));
+            }
+            rules::each(name, rule(name), &path, errors);
+        }
+    }
 }
 
 fn check_address(address: &str, family: &str, path: &Path, at: usize, errors: &mut ErrorList) {
     let here = path.index(at);
     match family {
-        "FQDN" => rules::each(address, names::dns_subdomain(address), &here, errors),
+        "FQDN" if address.is_empty() => errors.push(FieldError::required(&here, "")),
+        "FQDN" => {
+            let wrong = names::dns_subdomain(address);
+            if wrong.is_empty() && !address.trim_end_matches('.').contains('.') {
+                let detail = "should be a domain with at least two segments separated by dots";
+                errors.push(FieldError::invalid(&here, address, detail));
+            }
+            rules::each(address, wrong, &here, errors);
+        }
         "IPv4" | "IPv6" => {
             let wrong = names::ip(address);
             let valid = wrong.is_empty();

@@ -168,8 +168,7 @@ fn check_port(port: &Value, needs_name: bool, path: &Path, errors: &mut ErrorLis
     }
     let known = ["SCTP", "TCP", "UDP"];
     rules::required_one_of(str_at(port, "/protocol"), &known, &path.child("protocol"), errors);
-    let protocol = str_at(port, "/appProtocol");
-    if !protocol.is_empty() {
+    if let Some(protocol) = port.get("appProtocol").and_then(Value::as_str) {
         rules::each(protocol, names::qualified_name(protocol), &path.child("appProtocol"), errors);
     }
 }

@@ -116,7 +116,7 @@ impl Strategy for EventStrategy {
             if !matches!(own, "default" | "kube-system") {
                 errors.push(FieldError::invalid(&involved, of, "does not match event.namespace"));
             }
-        } else if own != of {
+        } else if own != of && !object.get("eventTime").is_some_and(Value::is_string) {
             errors.push(FieldError::invalid(&involved, of, "does not match event.namespace"));
         }
         if object.get("eventTime").is_some_and(Value::is_string) {

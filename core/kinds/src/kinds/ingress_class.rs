@@ -98,10 +98,13 @@ fn check(object: &Value) -> ErrorList {
         rules::each(text, names::path_segment(text, false), &path.child(field), &mut errors);
     }
     let scope = str_at(parameters, "/scope");
-    rules::required_one_of(scope, &["Cluster", "Namespace"], &path.child("scope"), &mut errors);
+    match parameters.get("scope").and_then(Value::as_str) {
+        None => errors.push(FieldError::required(&path.child("scope"), "")),
+        Some(scope) => rules::one_of(scope, &["Cluster", "Namespace"], &path.child("scope"), &mut errors),
+    }
     let path = path.child("namespace");
     match (scope, parameters.get("namespace").and_then(Value::as_str)) {
-        ("Namespace", None | Some("")) => {
+        ("Namespace", None) => {
             errors.push(FieldError::required(&path, "`parameters.scope` is set to 'Namespace'"));
         }
         ("Namespace", Some(namespace)) => rules::each(namespace, names::dns_label(namespace), &path, &mut errors),
@@ -118,7 +121,6 @@ fn check_controller(controller: &str, path: &Path, errors: &mut ErrorList) {
     }
     if controller.len() > CONTROLLER_MAX {
         errors.push(FieldError::too_long(path, CONTROLLER_MAX));
-        return;
     }
     match controller.split_once('/') {
         Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {

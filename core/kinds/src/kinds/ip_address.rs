@@ -71,7 +71,7 @@ impl Strategy for AddressStrategy {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        let mut errors = ErrorList::new();
+        let mut errors = self.validate(new);
         if new.pointer("/spec/parentRef") != old.pointer("/spec/parentRef") {
             let path = Path::new("spec").child("parentRef");
             errors.push(FieldError::invalid(&path, Value::Null, IMMUTABLE));

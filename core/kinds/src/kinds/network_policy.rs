@@ -10,7 +10,7 @@ use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules;
 use crate::selector;
-use crate::tree::{child_or_new, children, fill, int_at, list_at, set_default, str_at};
+use crate::tree::{child_or_new, children, int_at, list_at, set_default, str_at};
 
 /// The row of `NetworkPolicy`.
 pub static NETWORK_POLICY: Kind = Kind {
@@ -48,7 +48,7 @@ impl Strategy for PolicyStrategy {
         child_or_new(spec, "podSelector");
         for way in ["ingress", "egress"] {
             for rule in children(spec, way) {
-                children(rule, "ports").for_each(|port| fill(port, "protocol", "TCP"));
+                children(rule, "ports").for_each(|port| set_default(port, "protocol", "TCP"));
             }
         }
         let egress = spec.get("egress").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty());
@@ -114,19 +114,19 @@ fn check_port(port: &Value, path: &Path, errors: &mut ErrorList) {
     match port.get("port").filter(|p| !p.is_null()) {
         None => errors.extend(wrong_end("may not be specified when `port` is not specified")),
         Some(Value::String(text)) => {
-            rules::each(text, names::port_name(text), &path.child("port"), errors);
             errors.extend(wrong_end("may not be specified when `port` is non-numeric"));
+            rules::each(text, names::port_name(text), &path.child("port"), errors);
         }
         Some(number) => {
             let number = number.as_i64().unwrap_or(0);
-            for sentence in names::port_number(number) {
-                errors.push(FieldError::invalid(&path.child("port"), number, sentence));
-            }
             if end.is_some_and(|end| end < number) {
                 errors.extend(wrong_end("must be greater than or equal to `port`"));
             }
             for sentence in end.map(names::port_number).unwrap_or_default() {
                 errors.extend(wrong_end(&sentence));
+            }
+            for sentence in names::port_number(number) {
+                errors.push(FieldError::invalid(&path.child("port"), number, sentence));
             }
         }
     }

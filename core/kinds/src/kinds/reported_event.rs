@@ -106,7 +106,15 @@ impl Strategy for ReportedStrategy {
         let mut errors = check(&new, false);
         let field = |field: &&str| new.get(*field).cloned().unwrap_or_default();
         for name in FIXED.iter().filter(|name| field(name) != old.get(**name).cloned().unwrap_or_default()) {
-            errors.push(FieldError::invalid(&Path::new(name), field(name), IMMUTABLE));
+            let told = if *name == "reportingComponent" { "reportingController" } else { *name };
+            let path = Path::new(told);
+            match field(name) {
+                reference @ Value::Object(_) => {
+                    errors.push(FieldError::invalid_shown(&path, &show_reference(&reference), IMMUTABLE));
+                }
+                Value::Null => errors.push(FieldError::invalid(&path, "", IMMUTABLE)),
+                value => errors.push(FieldError::invalid(&path, value, IMMUTABLE)),
+            }
         }
         errors
     }
@@ -121,8 +129,28 @@ impl Strategy for ReportedStrategy {
 }
 
 /// Checks an event in its stored form. wire: errors name the stored fields, but the reporting controller.
+/// wire: a reference is told of under the names of the fields in memory.
+fn show_reference(reference: &Value) -> String {
+    const FIELDS: [(&str, &str); 7] = [
+        ("Kind", "/kind"),
+        ("Namespace", "/namespace"),
+        ("Name", "/name"),
+        ("UID", "/uid"),
+        ("APIVersion", "/apiVersion"),
+        ("ResourceVersion", "/resourceVersion"),
+        ("FieldPath", "/fieldPath"),
+    ];
+    let parts = FIELDS.map(|(told, at)| format!("\"{told}\":{}", Value::from(str_at(reference, at))));
+    format!("{{{}}}", parts.join(","))
+}
+
 fn check(event: &Value, new: bool) -> ErrorList {
     let mut errors = ErrorList::new();
+    let (own, of) = (str_at(event, "/metadata/namespace"), str_at(event, "/involvedObject/namespace"));
+    if of.is_empty() && !own.is_empty() && !matches!(own, "default" | "kube-system") {
+        let path = Path::new("involvedObject").child("namespace");
+        errors.push(FieldError::invalid(&path, of, "does not match event.namespace"));
+    }
     let timed = event.get("eventTime").is_some_and(Value::is_string);
     if !timed {
         if new {
@@ -146,9 +174,7 @@ fn check_texts(event: &Value, errors: &mut ErrorList) {
     let controller = str_at(event, "/reportingComponent");
     let path = Path::new("reportingController");
     rules::required(controller, &path, errors);
-    if !controller.is_empty() {
-        rules::each(controller, names::qualified_name(controller), &path, errors);
-    }
+    rules::each(controller, names::qualified_name(controller), &path, errors);
     for field in ["reportingInstance", "action", "reason"] {
         let (value, path) = (str_at(event, &format!("/{field}")), Path::new(field));
         rules::required(value, &path, errors);

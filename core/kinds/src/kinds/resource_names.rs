@@ -46,6 +46,10 @@ pub fn check_for_containers(name: &str, path: &Path, errors: &mut ErrorList) {
     if !name.contains('/') && !COMPUTE.contains(&name) && !name.starts_with(HUGE) {
         errors.push(FieldError::invalid(path, name, "must be a standard resource for containers"));
     }
+    let extended = name.contains('/') && !name.contains("kubernetes.io/");
+    if extended && (name.starts_with("requests.") || !names::qualified_name(name).is_empty()) {
+        errors.push(FieldError::invalid(path, name, "doesn't follow extended resource name standard"));
+    }
 }
 
 /// Checks the name of a resource that a quota may bound.

@@ -70,10 +70,11 @@ impl Strategy for RuntimeClassStrategy {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        if new.get("handler") == old.get("handler") {
-            return ErrorList::new();
+        let mut errors = self.validate(new);
+        if new.get("handler") != old.get("handler") {
+            errors.push(FieldError::invalid(&Path::new("handler"), Value::Null, IMMUTABLE));
         }
-        vec![FieldError::invalid(&Path::new("handler"), Value::Null, IMMUTABLE)]
+        errors
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

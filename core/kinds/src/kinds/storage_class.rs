@@ -69,7 +69,10 @@ impl Strategy for StorageClassStrategy {
         check_provisioner(str_at(object, "/provisioner"), &Path::new("provisioner"), &mut errors);
         check_parameters(object, &mut errors);
         let (policies, modes) = (["Delete", "Retain"], ["Immediate", "WaitForFirstConsumer"]);
-        rules::one_of(str_at(object, "/reclaimPolicy"), &policies, &Path::new("reclaimPolicy"), &mut errors);
+        let policy = str_at(object, "/reclaimPolicy");
+        if !policy.is_empty() {
+            rules::one_of(policy, &policies, &Path::new("reclaimPolicy"), &mut errors);
+        }
         rules::one_of(str_at(object, "/volumeBindingMode"), &modes, &Path::new("volumeBindingMode"), &mut errors);
         check_topologies(list_at(object, "/allowedTopologies"), &mut errors);
         errors

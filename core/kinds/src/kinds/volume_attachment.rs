@@ -81,8 +81,7 @@ impl Strategy for VolumeAttachmentStrategy {
         check_source(object, &path.child("source"), &mut errors);
         let node = str_at(object, "/spec/nodeName");
         rules::each(node, names::dns_subdomain(node), &path.child("nodeName"), &mut errors);
-        let volume = str_at(object, "/spec/source/persistentVolumeName");
-        if !volume.is_empty() {
+        if let Some(volume) = object.pointer("/spec/source/persistentVolumeName").and_then(Value::as_str) {
             let path = path.child("source").child("persistentVolumeName");
             rules::each(volume, names::dns_subdomain(volume), &path, &mut errors);
         }
@@ -93,8 +92,11 @@ impl Strategy for VolumeAttachmentStrategy {
 
     fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
         let mut errors = ErrorList::new();
-        if update == Update::Main && new.get("spec") != old.get("spec") {
-            errors.push(FieldError::invalid(&Path::new("spec"), Value::Null, IMMUTABLE));
+        if update == Update::Main {
+            errors.extend(self.validate(new));
+            if new.get("spec") != old.get("spec") {
+                errors.push(FieldError::invalid(&Path::new("spec"), Value::Null, IMMUTABLE));
+            }
         } else {
             check_status(new, &mut errors);
         }
@@ -112,6 +114,10 @@ fn check_source(object: &Value, path: &Path, errors: &mut ErrorList) {
     match (named, inline) {
         (false, None) => errors.push(FieldError::required(path, ONE_SOURCE)),
         (true, Some(_)) => errors.push(FieldError::forbidden(path, ONE_SOURCE)),
+        (true, None) if str_at(object, "/spec/source/persistentVolumeName").is_empty() => {
+            let path = path.child("persistentVolumeName");
+            errors.push(FieldError::required(&path, "must specify non empty persistentVolumeName"));
+        }
         (true, None) => {}
         (false, Some(volume)) => check_inline(volume, &path.child("inlineVolumeSpec"), errors),
     }
@@ -164,6 +170,9 @@ mod tests {
         assert_eq!(check(inline), [told]);
         let (old, new) = (json!({"spec": {"nodeName": "a"}}), json!({"spec": {"nodeName": "b"}}));
         let errors = VolumeAttachmentStrategy.validate_update(&new, &old, Update::Main);
-        assert_eq!(errors[0].to_string(), "spec: Invalid value: null: field is immutable");
+        assert_eq!(
+            errors.last().map(ToString::to_string).as_deref(),
+            Some("spec: Invalid value: null: field is immutable")
+        );
     }
 }

@@ -59,10 +59,12 @@ impl Strategy for VolumeAttributesClassStrategy {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        let changed = ["driverName", "parameters"].into_iter().filter(|field| new.get(field) != old.get(field));
-        changed
-            .map(|field| FieldError::forbidden(&Path::new(field), format!("updates to {field} are forbidden.")))
-            .collect()
+        let mut errors = self.validate(new);
+        for field in ["driverName", "parameters"].into_iter().filter(|field| new.get(field) != old.get(field)) {
+            let detail = format!("updates to {field} are forbidden.");
+            errors.push(FieldError::forbidden(&Path::new(field), detail));
+        }
+        errors
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

@@ -180,7 +180,7 @@ fn is_valid(selector: Option<&LabelSelector>) -> bool {
 pub fn check_same_selector(new: &Value, old: &Value, errors: &mut ErrorList) {
     let (new, old) = (new.pointer("/spec/selector"), old.pointer("/spec/selector"));
     if new != old {
-        let shown = rules::show_selector(new.unwrap_or(&Value::Null));
+        let shown = new.filter(|new| !new.is_null()).map_or_else(|| "null".to_owned(), rules::show_selector);
         errors.push(FieldError::invalid_shown(&Path::new("spec").child("selector"), &shown, rules::IMMUTABLE));
     }
 }

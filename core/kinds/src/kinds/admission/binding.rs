@@ -121,6 +121,9 @@ impl Strategy for BindingStrategy {
         }
         if let Some(resources) = spec.get("matchResources").filter(|r| !r.is_null()) {
             matching::check_resources(resources, &path.child("matchResources"), &mut errors);
+            if self.mutating {
+                matching::check_changing(resources, &path.child("matchResources"), &mut errors);
+            }
         }
         if !self.mutating {
             check_actions(spec, &path.child("validationActions"), &mut errors);
@@ -149,7 +152,8 @@ fn check_parameters(parameters: &Value, path: &Path, errors: &mut ErrorList) {
     let selected = parameters.get("selector").is_some_and(|s| !s.is_null());
     match (str_at(parameters, "/name"), selected) {
         ("", false) => errors.push(FieldError::required(path, "one of name or selector must be specified")),
-        ("", true) | (_, false) => selecting::check(parameters, "selector", path, errors),
+        (name, false) => rules::each(name, names::path_segment(name, false), &path.child("name"), errors),
+        ("", true) => selecting::check(parameters, "selector", path, errors),
         (_, true) => {
             for field in ["name", "selector"] {
                 errors.push(FieldError::forbidden(&path.child(field), "name and selector are mutually exclusive"));

@@ -4,8 +4,9 @@ use serde_json::{Map, Value, json};
 
 use crate::field::{ErrorList, FieldError, Path};
 use crate::kinds::selecting;
+use crate::names;
 use crate::rules;
-use crate::tree::{child_or_new, children, fill, list_at, str_at};
+use crate::tree::{child_or_new, children, list_at, set_default, str_at};
 
 const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 const SCOPES: [&str; 3] = ["*", "Cluster", "Namespaced"];
@@ -13,12 +14,12 @@ const POLICIES: [&str; 2] = ["Equivalent", "Exact"];
 
 /// Fills in the scope of each rule under `key`.
 pub(super) fn default_scopes(owner: &mut Map<String, Value>, key: &str) {
-    children(owner, key).for_each(|rule| fill(rule, "scope", "*"));
+    children(owner, key).for_each(|rule| set_default(rule, "scope", "*"));
 }
 
 /// Fills in `matchPolicy` and the two selectors.
 pub(super) fn default_selection(owner: &mut Map<String, Value>) {
-    fill(owner, "matchPolicy", "Equivalent");
+    set_default(owner, "matchPolicy", "Equivalent");
     child_or_new(owner, "namespaceSelector");
     child_or_new(owner, "objectSelector");
 }
@@ -41,10 +42,26 @@ pub(super) fn check_resources(resources: &Value, path: &Path, errors: &mut Error
         for (at, rule) in list_at(resources, &format!("/{key}")).iter().enumerate() {
             let path = path.child(key).index(at);
             check_rule(rule, &path, errors);
-            let names = strings(rule, "resourceNames");
-            for (at, name) in names.iter().enumerate().filter(|(at, name)| names[..*at].contains(name)) {
-                errors.push(FieldError::duplicate(&path.child("resourceNames").index(at), *name));
+            let given = strings(rule, "resourceNames");
+            for (at, name) in given.iter().enumerate() {
+                let path = path.child("resourceNames").index(at);
+                rules::each(name, names::path_segment(name, false), &path, errors);
+                if given[..at].contains(name) {
+                    errors.push(FieldError::duplicate(&path, *name));
+                }
             }
+        }
+    }
+}
+
+/// What can be changed on its way is not what is deleted.
+pub(super) fn check_changing(resources: &Value, path: &Path, errors: &mut ErrorList) {
+    const CHANGING: [&str; 4] = ["*", "CONNECT", "CREATE", "UPDATE"];
+    for rule in list_at(resources, "/resourceRules") {
+        for operation in strings(rule, "operations") {
+            // wire: told of without the numbers of rule and operation.
+            let path = path.child("resourceRules").child("operations");
+            rules::one_of(operation, &CHANGING, &path, errors);
         }
     }
 }

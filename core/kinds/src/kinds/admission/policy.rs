@@ -14,7 +14,7 @@ use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules;
-use crate::tree::{child, child_or_new, fill, keep, list_at, str_at};
+use crate::tree::{child, child_or_new, keep, list_at, set_default, str_at};
 
 /// The row of `ValidatingAdmissionPolicy`.
 pub static VALIDATING_ADMISSION_POLICY: Kind = Kind {
@@ -94,7 +94,7 @@ impl Strategy for PolicyStrategy {
     fn default(&self, object: &mut Value) {
         let Some(object) = object.as_object_mut() else { return };
         let spec = child_or_new(object, "spec");
-        fill(spec, "failurePolicy", "Fail");
+        set_default(spec, "failurePolicy", "Fail");
         if let Some(constraints) = child(spec, "matchConstraints") {
             matching::default_resources(constraints);
         }
@@ -117,7 +117,7 @@ impl Strategy for PolicyStrategy {
         let spec = &object["spec"];
         let mut errors = ErrorList::new();
         rules::one_of(str_at(spec, "/failurePolicy"), &["Fail", "Ignore"], &path.child("failurePolicy"), &mut errors);
-        check_subject(spec, &path, &mut errors);
+        check_subject(spec, self.mutating, &path, &mut errors);
         let params = spec.get("paramKind").is_some_and(|kind| !kind.is_null());
         condition::check(spec, params, &path, &mut errors);
         let said = check_variables(spec, params, self.mutating, &path.child("variables"), &mut errors);
@@ -147,7 +147,7 @@ impl Strategy for PolicyStrategy {
 }
 
 /// What the policy is for, and the kind of its parameters.
-fn check_subject(spec: &Value, path: &Path, errors: &mut ErrorList) {
+fn check_subject(spec: &Value, mutating: bool, path: &Path, errors: &mut ErrorList) {
     if let Some(kind) = spec.get("paramKind").filter(|k| !k.is_null()) {
         check_kind(kind, &path.child("paramKind"), errors);
     }
@@ -156,6 +156,9 @@ fn check_subject(spec: &Value, path: &Path, errors: &mut ErrorList) {
         None => errors.push(FieldError::required(&path, "")),
         Some(constraints) => {
             matching::check_resources(constraints, &path, errors);
+            if mutating {
+                matching::check_changing(constraints, &path, errors);
+            }
             if list_at(constraints, "/resourceRules").is_empty() {
                 errors.push(FieldError::required(&path.child("resourceRules"), ""));
             }
@@ -171,7 +174,10 @@ fn check_kind(kind: &Value, path: &Path, errors: &mut ErrorList) {
     } else if version.matches('/').count() > 1 {
         errors.push(FieldError::invalid(&at, version, format!("unexpected GroupVersion string: {version}")));
     } else {
-        let own = version.rsplit('/').next().unwrap_or_default();
+        let (group, own) = version.split_once('/').unwrap_or(("", version));
+        if !group.is_empty() {
+            rules::each(group, names::dns_subdomain(group), &at, errors);
+        }
         rules::each(own, names::dns_1035_label(own), &at, errors);
     }
     if name.is_empty() {
@@ -281,7 +287,11 @@ fn check_notes(policy: &str, notes: &[Value], env: &Arc<Env>, path: &Path, error
     for (at, note) in notes.iter().enumerate() {
         let path = path.index(at);
         let key = format!("{policy}/{}", keys[at]);
-        rules::each(&key, names::qualified_name(&key), &path.child("key"), errors);
+        if policy.is_empty() {
+            errors.push(FieldError::invalid(&path.child("key"), keys[at], "requires metadata.name be non-empty"));
+        } else {
+            rules::each(&key, names::qualified_name(&key), &path.child("key"), errors);
+        }
         let source = str_at(note, "/valueExpression");
         if source.trim().len() > NOTE_BYTES {
             let detail = format!("must not exceed {NOTE_BYTES} bytes in length");

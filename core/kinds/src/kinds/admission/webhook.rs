@@ -10,7 +10,7 @@ use crate::kinds::selecting;
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules;
-use crate::tree::{child, children, fill, int_at, list_at, set_default, str_at};
+use crate::tree::{child, children, int_at, list_at, set_default, str_at};
 
 /// The row of `MutatingWebhookConfiguration`.
 pub static MUTATING_WEBHOOK_CONFIGURATION: Kind = Kind {
@@ -77,11 +77,11 @@ impl Strategy for WebhookStrategy {
     fn default(&self, object: &mut Value) {
         let Some(object) = object.as_object_mut() else { return };
         for hook in children(object, "webhooks") {
-            fill(hook, "failurePolicy", "Fail");
+            set_default(hook, "failurePolicy", "Fail");
             matching::default_selection(hook);
             set_default(hook, "timeoutSeconds", TIMEOUT);
             if self.mutating {
-                fill(hook, "reinvocationPolicy", "Never");
+                set_default(hook, "reinvocationPolicy", "Never");
             }
             matching::default_scopes(hook, "rules");
             let service = child(hook, "clientConfig").and_then(|config| child(config, "service"));
@@ -132,16 +132,15 @@ impl WebhookStrategy {
         for (at, rule) in list_at(hook, "/rules").iter().enumerate() {
             matching::check_rule(rule, &path.child("rules").index(at), errors);
         }
-        let failure = str_at(hook, "/failurePolicy");
-        if !failure.is_empty() {
+        if let Some(failure) = hook.get("failurePolicy").and_then(Value::as_str) {
             rules::one_of(failure, &["Fail", "Ignore"], &path.child("failurePolicy"), errors);
         }
         matching::check_policy(hook, path, errors);
-        match str_at(hook, "/sideEffects") {
-            "" => {
+        match hook.get("sideEffects").and_then(Value::as_str) {
+            None => {
                 errors.push(FieldError::required(&path.child("sideEffects"), "must specify one of None, NoneOnDryRun"))
             }
-            effects => rules::one_of(effects, &["None", "NoneOnDryRun"], &path.child("sideEffects"), errors),
+            Some(effects) => rules::one_of(effects, &["None", "NoneOnDryRun"], &path.child("sideEffects"), errors),
         }
         if let Some(seconds) = int_at(hook, "/timeoutSeconds").filter(|seconds| !(1..=30).contains(seconds)) {
             let detail = "the timeout value must be between 1 and 30 seconds";
@@ -226,14 +225,15 @@ fn check_url(url: &str, path: &Path, errors: &mut ErrorList) {
 }
 
 fn check_service(service: &Value, path: &Path, errors: &mut ErrorList) {
-    for field in ["name", "namespace"] {
-        rules::required(str_at(service, &format!("/{field}")), &path.child(field), errors);
+    // wire: what lacks one is told to lack the other.
+    for (field, told) in [("name", "namespace"), ("namespace", "name")] {
+        rules::required(str_at(service, &format!("/{field}")), &path.child(told), errors);
     }
     let port = int_at(service, "/port").unwrap_or(0);
     for sentence in names::port_number(port) {
         errors.push(FieldError::invalid(&path.child("port"), port, format!("port is not valid: {sentence}")));
     }
-    let Some(text) = service.get("path").and_then(Value::as_str) else { return };
+    let Some(text) = service.get("path").and_then(Value::as_str).filter(|text| !text.is_empty()) else { return };
     let mut wrong = |detail: String| errors.push(FieldError::invalid(&path.child("path"), text, detail));
     if !text.starts_with('/') {
         wrong("must start with a '/'".to_owned());

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::check_reference;
 use crate::field::{ErrorList, FieldError, Path};
-use crate::kinds::selecting;
+use crate::kinds::{resource_names, selecting};
 use crate::names;
 use crate::quantity::Quantity;
 use crate::rules;
@@ -19,7 +19,7 @@ pub(super) const SOURCES: [(&str, &str); 5] = [
     ("Resource", "resource"),
 ];
 /// The sources in the order in which they are checked.
-const CHECKED: [&str; 5] = ["object", "pods", "resource", "containerResource", "external"];
+const CHECKED: [&str; 5] = ["object", "external", "pods", "resource", "containerResource"];
 
 /// Checks the metrics; with `to_zero`, one of them must be there when no pod is.
 pub(super) fn check(metrics: &[Value], to_zero: bool, path: &Path, errors: &mut ErrorList) {
@@ -44,10 +44,11 @@ fn check_metric(metric: &Value, path: &Path, errors: &mut ErrorList) {
         return;
     };
     let there = |field: &str| metric.get(field).is_some_and(|s| !s.is_null());
-    for field in CHECKED.into_iter().filter(|field| there(field)) {
-        if field == *own {
+    for (at, field) in CHECKED.into_iter().filter(|field| there(field)).enumerate() {
+        if at == 0 {
             check_source(field, &metric[field], &path.child(field), errors);
-        } else {
+        }
+        if field != *own {
             errors.push(FieldError::forbidden(&path.child(field), "must populate the given metric source only"));
         }
     }
@@ -62,12 +63,22 @@ fn check_source(field: &str, source: &Value, path: &Path, errors: &mut ErrorList
             check_reference(&source["describedObject"], false, &path.child("describedObject"), errors);
             check_identifier(source, path, errors);
         }
-        "pods" | "external" => check_identifier(source, path, errors),
+        "pods" => check_metric_name(source, &path.child("metric"), errors),
+        "external" => check_identifier(source, path, errors),
         _ => {
             let parts = [("name", "must specify a resource name"), ("container", "must specify a container")];
             for (part, detail) in parts.into_iter().take(if field == "resource" { 1 } else { 2 }) {
                 if str_at(source, &format!("/{part}")).is_empty() {
                     errors.push(FieldError::required(&path.child(part), detail));
+                }
+            }
+            if field == "containerResource" {
+                let (name, container) = (str_at(source, "/name"), str_at(source, "/container"));
+                if !name.is_empty() {
+                    resource_names::check_for_containers(name, &path.child("name"), errors);
+                }
+                if !container.is_empty() {
+                    rules::each(container, names::dns_label(container), &path.child("container"), errors);
                 }
             }
         }
@@ -77,20 +88,25 @@ fn check_source(field: &str, source: &Value, path: &Path, errors: &mut ErrorList
 
 fn check_identifier(source: &Value, path: &Path, errors: &mut ErrorList) {
     let path = path.child("metric");
+    check_metric_name(source, &path, errors);
+    selecting::check(&source["metric"], "selector", &path, errors);
+}
+
+fn check_metric_name(source: &Value, path: &Path, errors: &mut ErrorList) {
     let name = str_at(source, "/metric/name");
     if name.is_empty() {
         errors.push(FieldError::required(&path.child("name"), "must specify a metric name"));
     } else {
         rules::each(name, names::path_segment(name, false), &path.child("name"), errors);
     }
-    selecting::check(&source["metric"], "selector", &path, errors);
 }
 
 fn check_target(field: &str, target: &Value, path: &Path, errors: &mut ErrorList) {
     let kind = str_at(target, "/type");
     if kind.is_empty() {
         errors.push(FieldError::required(&path.child("type"), "must specify a metric target type"));
-    } else if !["Utilization", "Value", "AverageValue"].contains(&kind) {
+    }
+    if !["Utilization", "Value", "AverageValue"].contains(&kind) {
         let detail = "must be either Utilization, Value, or AverageValue";
         errors.push(FieldError::invalid(&path.child("type"), kind, detail));
     }

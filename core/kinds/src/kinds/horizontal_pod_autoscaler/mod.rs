@@ -157,7 +157,11 @@ fn check_reference(reference: &Value, scaled: bool, path: &Path, errors: &mut Er
     let path = path.child("apiVersion");
     if version.matches('/').count() > 1 {
         errors.push(FieldError::invalid(&path, version, format!("unexpected GroupVersion string: {version}")));
-    } else if scaled && version.is_empty() && str_at(reference, "/kind") != "ReplicationController" {
+    } else if scaled
+        && !version.contains('/')
+        && version != "v1"
+        && str_at(reference, "/kind") != "ReplicationController"
+    {
         errors.push(FieldError::invalid(&path, version, "apiVersion must specify API group"));
     }
 }

@@ -134,7 +134,7 @@ fn check_service(service: &Value, path: &Path, errors: &mut ErrorList) {
     if name.is_empty() {
         errors.push(FieldError::required(&at.child("name"), ""));
     } else {
-        rules::each(name, names::dns_1035_label(name), &at.child("name"), errors);
+        rules::each(name, names::dns_label(name), &at.child("name"), errors);
     }
     let (number, port) = (int_at(service, "/port/number").unwrap_or(0), str_at(service, "/port/name"));
     match (number, port) {

@@ -170,7 +170,7 @@ fn default_spec(spec: &mut Map<String, Value>) {
     let per_index = has(spec, "backoffLimitPerIndex");
     set_default(spec, "backoffLimit", if per_index { i32::MAX } else { 6 });
     set_default(spec, "manualSelector", false);
-    fill(spec, "completionMode", "NonIndexed");
+    set_default(spec, "completionMode", "NonIndexed");
     set_default(spec, "suspend", false);
     let with_policy = has(spec, "podFailurePolicy");
     set_default(spec, "podReplacementPolicy", if with_policy { "Failed" } else { "TerminatingOrFailed" });

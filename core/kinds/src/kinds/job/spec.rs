@@ -143,7 +143,7 @@ fn check_mode(spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
     if mode == Some("Indexed") {
         check_indexed(spec, path, errors);
     }
-    if matches!(mode, None | Some("NonIndexed")) {
+    if matches!(mode, Some("NonIndexed")) {
         let limits =
             [("backoffLimitPerIndex", spec.backoff_limit_per_index), ("maxFailedIndexes", spec.max_failed_indexes)];
         for (field, value) in limits {
@@ -194,7 +194,7 @@ fn check_restart(spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
         "" | "Always" => errors.push(FieldError::required(path, "valid values: \"OnFailure\", \"Never\"")),
         known => rules::one_of(known, &["OnFailure", "Never"], path, errors),
     }
-    if spec.pod_failure_policy.is_some() && restart != "Never" {
+    if spec.pod_failure_policy.is_some() && restart == "OnFailure" {
         let detail = "only \"Never\" is supported when podFailurePolicy is specified";
         errors.push(FieldError::invalid(path, restart, detail));
     }

@@ -62,7 +62,9 @@ const SOURCES: &[Source] = &[
     checked("rbd", &[], check_rbd),
     checked("quobyte", &[], check_quobyte),
     checked("cephfs", &[], check_monitors),
-    checked("iscsi", &["targetPortal", "iqn"], check_iscsi),
+    checked("iscsi", &["targetPortal", "iqn"], |source, path, errors| {
+        check_iscsi(source, ISCSI_FORM, true, path, errors)
+    }),
     plain("cinder", &["volumeID"]),
     checked("fc", &[], check_fc),
     checked("flexVolume", &["driver"], check_flex),
@@ -212,23 +214,28 @@ fn is_host_and_port(pair: &str) -> bool {
     pair.rsplit_once(':').is_some_and(|(host, _)| !host.contains(':') || host.starts_with('['))
 }
 
-fn check_iscsi(source: &Value, path: &Path, errors: &mut ErrorList) {
+const ISCSI_FORM: &str = "must be valid format";
+
+/// Checks a target; `form` says what names must be like, and `named` that its Secret must have a name.
+pub fn check_iscsi(source: &Value, form: &str, named: bool, path: &Path, errors: &mut ErrorList) {
     let iqn = str_at(source, "/iqn");
     if !iqn.is_empty() && !is_qualified_iscsi(iqn) {
-        errors.push(FieldError::invalid(&path.child("iqn"), iqn, "must be valid format"));
+        errors.push(FieldError::invalid(&path.child("iqn"), iqn, form));
     }
     check_lun(source, path, errors);
     let secured = ["chapAuthDiscovery", "chapAuthSession"].iter().any(|chap| source[chap] == true);
     match source.get("secretRef").filter(|secret| !secret.is_null()) {
         None if secured => errors.push(FieldError::required(&path.child("secretRef"), "")),
-        Some(secret) => rules::required(str_at(secret, "/name"), &path.child("secretRef").child("name"), errors),
-        None => {}
+        Some(secret) if named => {
+            rules::required(str_at(secret, "/name"), &path.child("secretRef").child("name"), errors);
+        }
+        _ => {}
     }
     if let Some(name) = source.get("initiatorName").and_then(Value::as_str)
         && !is_qualified_iscsi(name)
     {
         // wire: spelt so.
-        errors.push(FieldError::invalid(&path.child("initiatorname"), name, "must be valid format"));
+        errors.push(FieldError::invalid(&path.child("initiatorname"), name, form));
     }
 }
 

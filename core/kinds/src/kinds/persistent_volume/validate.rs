@@ -32,6 +32,8 @@ const WITH_OPTIONS: [&str; 13] = [
     "portworxVolume",
 ];
 
+const PORTAL_MAX: usize = 64;
+
 /// Checks a whole volume.
 pub fn check(object: &Value) -> ErrorList {
     let path = Path::new("spec");
@@ -48,6 +50,13 @@ pub fn check(object: &Value) -> ErrorList {
     rules::one_of(policy, &["Delete", "Recycle", "Retain"], &policy_path, &mut errors);
     check_node_affinity(spec, &path.child("nodeAffinity"), &mut errors);
     sources::check(spec, &path, &mut errors);
+    let portal = format!("{}:{}", str_at(object, "/metadata/name"), str_at(spec, "/iscsi/targetPortal"));
+    if !str_at(spec, "/iscsi/initiatorName").is_empty() && portal.len() > PORTAL_MAX {
+        let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
+            iscsi.initiatorName is specified.";
+        let portal = str_at(spec, "/iscsi/targetPortal");
+        errors.push(FieldError::invalid(&path.child("iscsi").child("targetportal"), portal, detail));
+    }
     if is_root(str_at(spec, "/hostPath/path")) && policy == "Recycle" {
         let detail = "may not be 'recycle' for a hostPath mount of '/'";
         errors.push(FieldError::forbidden(&policy_path, detail));
@@ -107,7 +116,8 @@ fn check_capacity(spec: &Value, path: &Path, errors: &mut ErrorList) {
 
 fn check_node_affinity(spec: &Value, path: &Path, errors: &mut ErrorList) {
     let Some(affinity) = spec.get("nodeAffinity").filter(|affinity| !affinity.is_null()) else {
-        if has(spec, "local") {
+        if has(spec, "local") && !sources::fields().take_while(|field| *field != "local").any(|field| has(spec, field))
+        {
             errors.push(FieldError::required(path, "Local volume requires node affinity"));
         }
         return;

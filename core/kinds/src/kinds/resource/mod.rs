@@ -1,7 +1,10 @@
 //! Devices that pods claim: classes, claims, their templates, what nodes offer, and taints.
 
+mod allocation;
+mod capacity;
 mod device_class;
 mod device_taint_rule;
+mod devices;
 mod requests;
 mod resource_claim;
 mod resource_claim_template;
@@ -29,6 +32,11 @@ fn check_length(list: &[Value], path: &Path, errors: &mut ErrorList) {
     if list.len() > LIST_MAX {
         errors.push(FieldError::too_many(path, list.len(), LIST_MAX));
     }
+}
+
+/// Checks a name that is a label of a domain name.
+fn check_label(name: &str, path: &Path, errors: &mut ErrorList) {
+    rules::each(name, names::dns_label(name), path, errors);
 }
 
 /// Checks a name that must be there and be a subdomain.

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
-use super::{EFFECTS, check_length, check_subdomain};
+use super::devices::check_fully_qualified;
+use super::{EFFECTS, check_label, check_length, check_subdomain};
 use crate::expressions;
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::kinds::csi_driver::check_driver_name;
 use crate::names;
 use crate::rules;
@@ -27,6 +28,8 @@ pub fn default(spec: &mut Map<String, Value>) {
 }
 
 fn default_request(request: &mut Map<String, Value>) {
+    // Attributes that are computed are not served yet.
+    request.remove("derivedAttributes");
     fill(request, "allocationMode", "ExactCount");
     let count = request.get("count").and_then(Value::as_i64).unwrap_or_default();
     if request["allocationMode"] == "ExactCount" && count == 0 {
@@ -43,29 +46,63 @@ pub fn check(spec: &Value, path: &Path, errors: &mut ErrorList) {
     let requests = list_at(spec, "/devices/requests");
     let list = path.child("requests");
     check_length(requests, &list, errors);
-    let mut known = BTreeSet::new();
+    let mut seen = BTreeSet::new();
     for (at, request) in requests.iter().enumerate() {
         let path = list.index(at);
         let name = str_at(request, "/name");
         check_label(name, &path.child("name"), errors);
         check_kind_of_request(request, &path, errors);
-        if !known.insert(name.to_owned()) {
-            errors.push(FieldError::duplicate(&path, request.clone()));
-        }
-        for sub in list_at(request, "/firstAvailable") {
-            known.insert(format!("{name}/{}", str_at(sub, "/name")));
+        if !seen.insert(name) {
+            errors.push(FieldError::duplicate_shown(&path, &show_request(request)));
         }
     }
+    let known = known_requests(spec);
     let constraints = list_at(spec, "/devices/constraints");
     check_constraints(constraints, &known, &path.child("constraints"), errors);
     check_config(list_at(spec, "/devices/config"), Some(&known), &path.child("config"), errors);
 }
 
-fn check_label(name: &str, path: &Path, errors: &mut ErrorList) {
-    if name.is_empty() {
-        errors.push(FieldError::required(path, ""));
-    } else {
-        rules::each(name, names::dns_label(name), path, errors);
+/// The names of the requests of a claim's spec, and of the alternatives in them.
+pub fn known_requests(spec: &Value) -> BTreeSet<String> {
+    let mut known = BTreeSet::new();
+    for request in list_at(spec, "/devices/requests") {
+        let name = str_at(request, "/name");
+        known.insert(name.to_owned());
+        known.extend(list_at(request, "/firstAvailable").iter().map(|sub| format!("{name}/{}", str_at(sub, "/name"))));
+    }
+    known
+}
+
+/// A request as error messages show it: fields in the order of their declaration.
+fn show_request(request: &Value) -> String {
+    const ORDER: [&str; 13] = [
+        "name",
+        "exactly",
+        "firstAvailable",
+        "deviceClassName",
+        "selectors",
+        "allocationMode",
+        "count",
+        "adminAccess",
+        "tolerations",
+        "key",
+        "operator",
+        "value",
+        "effect",
+    ];
+    match request {
+        Value::Object(fields) => {
+            let place = |name: &str| ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len());
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(name, _)| (place(name), *name));
+            let parts: Vec<_> = fields
+                .into_iter()
+                .map(|(name, value)| format!("{}:{}", shown(&Value::from(name.as_str())), show_request(value)))
+                .collect();
+            format!("{{{}}}", parts.join(","))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(show_request).collect::<Vec<_>>().join(",")),
+        plain => shown(plain),
     }
 }
 
@@ -84,6 +121,9 @@ fn check_kind_of_request(request: &Value, path: &Path, errors: &mut ErrorList) {
                 let path = path.child("firstAvailable").index(at);
                 check_label(str_at(one, "/name"), &path.child("name"), errors);
                 check_device_request(one, &path, errors);
+                if alternatives[..at].iter().any(|other| other.get("name") == one.get("name")) {
+                    errors.push(FieldError::duplicate_shown(&path, &show_request(one)));
+                }
             }
         }
     }
@@ -110,12 +150,17 @@ fn check_device_request(request: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn check_toleration(toleration: &Value, path: &Path, errors: &mut ErrorList) {
+/// Checks a toleration of taints of devices.
+pub fn check_toleration(toleration: &Value, path: &Path, errors: &mut ErrorList) {
     let (key, effect) = (str_at(toleration, "/key"), str_at(toleration, "/effect"));
     if !key.is_empty() {
         rules::each(key, names::qualified_name(key), &path.child("key"), errors);
     }
-    rules::one_of(str_at(toleration, "/operator"), &["Equal", "Exists"], &path.child("operator"), errors);
+    let (operator, value) = (str_at(toleration, "/operator"), str_at(toleration, "/value"));
+    if operator == "Equal" {
+        rules::each(value, names::label_value(value), &path.child("value"), errors);
+    }
+    rules::one_of(operator, &["Equal", "Exists"], &path.child("operator"), errors);
     if !effect.is_empty() {
         rules::one_of(effect, &EFFECTS, &path.child("effect"), errors);
     }
@@ -152,6 +197,11 @@ fn check_constraints(constraints: &[Value], known: &BTreeSet<String>, list: &Pat
     for (at, constraint) in constraints.iter().enumerate() {
         let path = list.index(at);
         check_names(list_at(constraint, "/requests"), known, &path.child("requests"), errors);
+        for field in ["matchAttribute", "distinctAttribute"] {
+            if let Some(name) = constraint.get(field).and_then(Value::as_str) {
+                check_fully_qualified(name, &path.child(field), errors);
+            }
+        }
         let given = |field: &str| constraint.get(field).is_some_and(|value| !value.is_null());
         if !given("matchAttribute") && !given("distinctAttribute") {
             // wire: the words speak of several also where there is none.
@@ -176,7 +226,10 @@ pub fn check_config(configs: &[Value], known: Option<&BTreeSet<String>>, list: &
         };
         let path = path.child("opaque");
         check_driver_name(str_at(opaque, "/driver"), &path.child("driver"), errors);
-        if !opaque.get("parameters").is_some_and(Value::is_object) {
+        let parameters = opaque.get("parameters").filter(|parameters| !parameters.is_null());
+        if parameters.is_none() {
+            errors.push(FieldError::required(&path.child("parameters"), ""));
+        } else if !parameters.is_some_and(Value::is_object) {
             let path = path.child("parameters");
             errors.push(FieldError::invalid(&path, "<value omitted>", "must be a valid JSON object"));
         }
@@ -184,11 +237,28 @@ pub fn check_config(configs: &[Value], known: Option<&BTreeSet<String>>, list: &
 }
 
 fn check_names(requests: &[Value], known: &BTreeSet<String>, list: &Path, errors: &mut ErrorList) {
+    check_request_names(requests, known, |at| list.index(at), errors);
+    for (at, name) in requests.iter().enumerate().filter(|(at, name)| requests[..*at].contains(name)) {
+        errors.push(FieldError::duplicate(&list.index(at), name.clone()));
+    }
+}
+
+/// Checks names of requests; `path` leads to each.
+pub fn check_request_names(
+    requests: &[Value],
+    known: &BTreeSet<String>,
+    path: impl Fn(usize) -> Path,
+    errors: &mut ErrorList,
+) {
     for (at, name) in requests.iter().filter_map(Value::as_str).enumerate() {
+        let path = path(at);
+        for part in name.split('/') {
+            check_label(part, &path, errors);
+        }
         if !known.contains(name) {
             let detail = "must be the name of a request in the claim or the name of a request and a subrequest \
                 separated by '/'";
-            errors.push(FieldError::invalid(&list.index(at), name, detail));
+            errors.push(FieldError::invalid(&path, name, detail));
         }
     }
 }

@@ -96,10 +96,7 @@ impl Strategy for ResourceClaimStrategy {
             return errors;
         }
         let path = Path::new("status");
-        if !allocated(new) && !list_at(new, "/status/reservedFor").is_empty() {
-            let detail = "may not be specified when `allocated` is not set";
-            errors.push(FieldError::forbidden(&path.child("reservedFor"), detail));
-        }
+        super::allocation::check(new, &mut errors);
         if allocated(old) && allocated(new) && new.pointer("/status/allocation") != old.pointer("/status/allocation") {
             let detail = "field cannot be modified once set";
             errors.push(FieldError::invalid(&path.child("allocation"), Value::Null, detail));
@@ -145,7 +142,8 @@ mod tests {
             assert_eq!(errors.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
         };
         let told = "status.reservedFor: Forbidden: may not be specified when `allocated` is not set";
-        check(with(json!({"reservedFor": [{"name": "p"}]})), with(json!({})), &[told]);
+        let consumer = json!({"resource": "pods", "name": "p", "uid": "u"});
+        check(with(json!({"reservedFor": [consumer]})), with(json!({})), &[told]);
         let told = "status.allocation: Invalid value: null: field cannot be modified once set";
         check(with(json!({"allocation": {"a": 1}})), with(json!({"allocation": {}})), &[told]);
         let row = cells(&with(json!({"allocation": {}, "reservedFor": [{}]})), Timestamp::UNIX_EPOCH);

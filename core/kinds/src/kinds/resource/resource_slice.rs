@@ -1,13 +1,11 @@
 //! ResourceSlices: what the drivers of devices offer.
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{check_pool, check_subdomain, check_taint};
+use super::{check_pool, devices};
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, shown};
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules::{self, IMMUTABLE};
@@ -43,6 +41,8 @@ pub static RESOURCE_SLICE: Kind = Kind {
     ],
 };
 
+const DRIVER_MAX: usize = 63;
+const POOL_MAX: usize = 253;
 /// The ways to say which nodes reach the devices; a slice has one of them.
 const PLACES: [&str; 4] = ["nodeName", "nodeSelector", "allNodes", "perDeviceNodeSelection"];
 
@@ -54,6 +54,21 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
 struct ResourceSliceStrategy;
 
 impl Strategy for ResourceSliceStrategy {
+    fn default(&self, object: &mut Value) {
+        if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
+            devices::drop_gated(spec);
+        }
+    }
+
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        let driver = str_at(new, "/spec/driver");
+        if !driver.bytes().any(|c| c.is_ascii_uppercase()) {
+            return Vec::new();
+        }
+        let shown = crate::field::quote(driver);
+        vec![format!("spec.driver: driver names should be lowercase; {shown} contains uppercase characters")]
+    }
+
     fn prepare_create(&self, object: &mut Value) {
         let Some(created) = object.pointer("/metadata/creationTimestamp").cloned() else { return };
         let devices = object.pointer_mut("/spec/devices").and_then(Value::as_array_mut);
@@ -67,10 +82,16 @@ impl Strategy for ResourceSliceStrategy {
     fn validate(&self, object: &Value) -> ErrorList {
         let path = Path::new("spec");
         let mut errors = ErrorList::new();
-        check_subdomain(str_at(object, "/spec/driver"), &path.child("driver"), &mut errors);
+        check_driver(str_at(object, "/spec/driver"), &path.child("driver"), &mut errors);
         check_pool_of_slice(object, &path.child("pool"), &mut errors);
         check_place(object, &path, &mut errors);
-        check_devices(list_at(object, "/spec/devices"), &path.child("devices"), &mut errors);
+        let (offered, sets) = (list_at(object, "/spec/devices"), list_at(object, "/spec/sharedCounters"));
+        if !offered.is_empty() && !sets.is_empty() {
+            errors.push(FieldError::invalid(&path, "", "only one of `sharedCounters` or `devices` is allowed"));
+        }
+        let placed = object.pointer("/spec/perDeviceNodeSelection") == Some(&Value::Bool(true));
+        devices::check(offered, placed, &path.child("devices"), &mut errors);
+        devices::check_sets(sets, &path.child("sharedCounters"), &mut errors);
         errors
     }
 
@@ -95,8 +116,23 @@ impl Strategy for ResourceSliceStrategy {
     }
 }
 
+fn check_driver(driver: &str, path: &Path, errors: &mut ErrorList) {
+    if driver.is_empty() {
+        errors.push(FieldError::required(path, ""));
+        return;
+    }
+    if driver.len() > DRIVER_MAX {
+        errors.push(FieldError::too_long(path, DRIVER_MAX));
+    }
+    rules::each(driver, names::dns_subdomain(&driver.to_lowercase()), path, errors);
+}
+
 fn check_pool_of_slice(object: &Value, path: &Path, errors: &mut ErrorList) {
-    check_pool(str_at(object, "/spec/pool/name"), &path.child("name"), errors);
+    let name = str_at(object, "/spec/pool/name");
+    if name.len() > POOL_MAX {
+        errors.push(FieldError::too_long(&path.child("name"), POOL_MAX));
+    }
+    check_pool(name, &path.child("name"), errors);
     let count = int_at(object, "/spec/pool/resourceSliceCount").unwrap_or_default();
     if count <= 0 {
         errors.push(FieldError::invalid(&path.child("resourceSliceCount"), count, "must be greater than zero"));
@@ -110,16 +146,29 @@ fn check_pool_of_slice(object: &Value, path: &Path, errors: &mut ErrorList) {
 
 fn check_place(object: &Value, path: &Path, errors: &mut ErrorList) {
     let spec = &object["spec"];
-    let node = str_at(spec, "/nodeName");
-    if !node.is_empty() {
-        rules::each(node, names::dns_subdomain(node), &path.child("nodeName"), errors);
+    match spec.get("nodeName").and_then(Value::as_str) {
+        None => {}
+        Some("") => {
+            let detail = "must be either unset or set to a non-empty string";
+            errors.push(FieldError::invalid(&path.child("nodeName"), "", detail));
+        }
+        Some(node) => rules::each(node, names::dns_subdomain(node), &path.child("nodeName"), errors),
+    }
+    if spec.get("nodeSelector").is_some_and(|selector| !selector.is_null()) {
+        devices::check_selector(spec, path, errors);
+        let terms = list_at(spec, "/nodeSelector/nodeSelectorTerms");
+        if terms.len() != 1 {
+            let path = path.child("nodeSelector").child("nodeSelectorTerms");
+            let told = if terms.is_empty() { "null".to_owned() } else { go_terms(terms) };
+            errors.push(FieldError::invalid_shown(&path, &told, "must have exactly one node selector term"));
+        }
     }
     for field in ["allNodes", "perDeviceNodeSelection"] {
         if spec.get(field) == Some(&Value::Bool(false)) {
             errors.push(FieldError::invalid(&path.child(field), false, "must be either unset or set to true"));
         }
     }
-    let given = |field: &&&str| spec.get(**field).is_some_and(|v| !v.is_null() && *v != Value::Bool(false));
+    let given = |field: &&&str| spec.get(**field).is_some_and(|v| !v.is_null() && *v != false && *v != "");
     let places: Vec<_> = PLACES.iter().filter(given).map(|place| format!("`{place}`")).collect();
     let all = PLACES.map(|place| format!("`{place}`")).join(", ");
     let detail = format!("exactly one of {all} is required");
@@ -133,19 +182,22 @@ fn check_place(object: &Value, path: &Path, errors: &mut ErrorList) {
     }
 }
 
-fn check_devices(devices: &[Value], list: &Path, errors: &mut ErrorList) {
-    let mut seen = BTreeSet::new();
-    for (at, device) in devices.iter().enumerate() {
-        let path = list.index(at);
-        let name = str_at(device, "/name");
-        rules::each(name, names::dns_label(name), &path.child("name"), errors);
-        for (at, taint) in list_at(device, "/taints").iter().enumerate() {
-            check_taint(taint, &path.child("taints").index(at), errors);
-        }
-        if !seen.insert(name) {
-            errors.push(FieldError::duplicate(&path, name));
-        }
-    }
+/// wire: terms are told of under the names of the fields in memory.
+fn go_terms(terms: &[Value]) -> String {
+    let one = |requirement: &Value| {
+        let values = requirement.get("values").unwrap_or(&Value::Null);
+        let (key, operator) = (&requirement["key"], &requirement["operator"]);
+        format!("{{\"Key\":{},\"Operator\":{},\"Values\":{}}}", shown(key), shown(operator), shown(values))
+    };
+    let list = |term: &Value, field: &str| match term.get(field).and_then(Value::as_array) {
+        None => "null".to_owned(),
+        Some(all) => format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(",")),
+    };
+    let terms = terms.iter().map(|term| {
+        let (expressions, fields) = (list(term, "matchExpressions"), list(term, "matchFields"));
+        format!("{{\"MatchExpressions\":{expressions},\"MatchFields\":{fields}}}")
+    });
+    format!("[{}]", terms.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -133,8 +133,8 @@ impl Strategy for ServiceStrategy {
         }
     }
 
-    fn warnings(&self, new: &Value, old: Option<&Value>) -> Vec<String> {
-        warnings::service(new, old)
+    fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
+        warnings::service(new)
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

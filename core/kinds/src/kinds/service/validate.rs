@@ -107,9 +107,14 @@ fn check_type(spec: &ServiceSpec, kind: &str, headless: bool, path: &Path, error
             errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), "None", detail));
         }
         "ExternalName" => {
-            if spec.cluster_ips.as_ref().is_some_and(|ips| !ips.is_empty()) {
-                let detail = "may not be set for ExternalName services";
-                errors.push(FieldError::forbidden(&path.child("clusterIPs"), detail));
+            let detail = "may not be set for ExternalName services";
+            let set = [
+                ("clusterIPs", spec.cluster_ips.as_ref().is_some_and(|ips| !ips.is_empty())),
+                ("ipFamilies", spec.ip_families.as_ref().is_some_and(|families| !families.is_empty())),
+                ("ipFamilyPolicy", spec.ip_family_policy.is_some()),
+            ];
+            for (field, _) in set.iter().filter(|(_, set)| *set) {
+                errors.push(FieldError::forbidden(&path.child(field), detail));
             }
             let name = spec.external_name.as_deref().unwrap_or_default();
             let path = path.child("externalName");
@@ -292,6 +297,9 @@ fn check_traffic(spec: &ServiceSpec, kind: &str, path: &Path, errors: &mut Error
         errors.push(FieldError::invalid(&external_path, external, detail));
     }
     let health = spec.health_check_node_port.unwrap_or(0);
+    if health < 0 && kind == "LoadBalancer" && external == "Local" {
+        rules::port_number(health, &path.child("healthCheckNodePort"), errors);
+    }
     if health != 0 && !(kind == "LoadBalancer" && external == "Local") {
         let detail = "may only be set when `type` is 'LoadBalancer' and `externalTrafficPolicy` is 'Local'";
         errors.push(FieldError::invalid(&path.child("healthCheckNodePort"), json!(health), detail));

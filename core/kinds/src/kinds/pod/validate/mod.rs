@@ -203,17 +203,15 @@ fn check_names(spec: &PodSpec, path: &Path, errors: &mut ErrorList) {
 
 fn check_classes(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList) {
     let spec = scope.spec;
-    for (field, value) in [
-        ("priorityClassName", spec.priority_class_name.as_deref()),
-        ("runtimeClassName", spec.runtime_class_name.as_deref()),
-    ] {
-        if let Some(value) = value.filter(|v| !v.is_empty()) {
-            rules::each(value, names::dns_subdomain(value), &path.child(field), errors);
-        }
+    if let Some(class) = spec.priority_class_name.as_deref().filter(|class| !class.is_empty()) {
+        rules::each(class, names::dns_subdomain(class), &path.child("priorityClassName"), errors);
+    }
+    if let Some(class) = spec.runtime_class_name.as_deref() {
+        rules::each(class, names::dns_subdomain(class), &path.child("runtimeClassName"), errors);
     }
     if let Some(policy) = spec.preemption_policy.as_deref() {
-        let known = ["Never", "PreemptLowerPriority"];
-        rules::one_of(policy, &known, &path.child("preemptionPolicy"), errors);
+        let known = ["PreemptLowerPriority", "Never"];
+        rules::required_one_of(policy, &known, &path.child("preemptionPolicy"), errors);
     }
     if let Some(overhead) = &spec.overhead {
         resources::check_list(overhead, true, &path.child("overhead").child("limits"), errors);

@@ -20,6 +20,7 @@ use crate::tree::{int_at, str_at};
 
 const HOST_PATH_TYPES: &[&str] =
     &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
+const ISCSI_FORM: &str = "must be valid format starting with iqn, eui, or naa";
 const PORTAL_MAX: usize = 64;
 
 /// Checks the volumes of the pod of that name; returns those that containers may use.
@@ -157,8 +158,15 @@ fn check_one(volume: &Volume, source: &str, tree: &Value, path: &Path, errors: &
 
 /// Checks a source that persistent volumes have too.
 fn check_remote(volume: &Volume, source: &str, tree: &Value, path: &Path, errors: &mut ErrorList) {
-    persistent_volume::check_shared_source(source, tree, path, errors);
     let here = path.child(source);
+    if source == "iscsi" {
+        for field in ["targetPortal", "iqn"] {
+            rules::required(str_at(tree, &format!("/{field}")), &here.child(field), errors);
+        }
+        persistent_volume::check_iscsi(tree, ISCSI_FORM, false, &here, errors);
+    } else {
+        persistent_volume::check_shared_source(source, tree, path, errors);
+    }
     if matches!(source, "cinder" | "storageos")
         && let Some(secret) = tree.get("secretRef").filter(|secret| !secret.is_null())
     {

@@ -43,33 +43,38 @@ fn check_projection<'a>(
         ("secret", source.secret.as_ref().map(|s| (&s.name, s.items.as_deref()))),
         ("configMap", source.config_map.as_ref().map(|s| (&s.name, s.items.as_deref()))),
     ] {
-        let Some((name, items)) = keyed.inspect(|_| count(&mut kinds, here, errors)) else { continue };
-        let here = here.child(field);
+        let Some((name, items)) = keyed else { continue };
+        let (source_path, here) = (here, here.child(field));
         rules::required(name, &here.child("name"), errors);
         for (at, item) in items.unwrap_or_default().iter().enumerate() {
             check_item(item, &here.child("items").index(at), errors);
             claim(&item.path, name, path, files, errors);
         }
+        count(&mut kinds, source_path, errors);
     }
-    if let Some(downward) = source.downward_api.as_ref().inspect(|_| count(&mut kinds, here, errors)) {
+    if let Some(downward) = source.downward_api.as_ref() {
         for file in downward.items.as_deref().unwrap_or_default() {
             check_downward(file, &here.child("downwardAPI"), errors);
             claim(&file.path, &file.path, path, files, errors);
         }
+        count(&mut kinds, here, errors);
     }
-    if let Some(token) = source.service_account_token.as_ref().inspect(|_| count(&mut kinds, here, errors)) {
+    if let Some(token) = source.service_account_token.as_ref() {
         check_token(token, path, &here.child("serviceAccountToken"), errors);
         claim(&token.path, &token.path, path, files, errors);
+        count(&mut kinds, here, errors);
     }
-    if let Some(bundle) = source.cluster_trust_bundle.as_ref().inspect(|_| count(&mut kinds, here, errors)) {
+    if let Some(bundle) = source.cluster_trust_bundle.as_ref() {
         check_bundle(bundle, &here.child("clusterTrustBundle"), errors);
         claim(&bundle.path, &bundle.path, path, files, errors);
+        count(&mut kinds, here, errors);
     }
-    if let Some(certificate) = source.pod_certificate.as_ref().inspect(|_| count(&mut kinds, here, errors)) {
+    if let Some(certificate) = source.pod_certificate.as_ref() {
         check_certificate(certificate, &here.child("podCertificate"), errors);
         for file in certificate_files(certificate).map(|(_, file)| file.as_deref().unwrap_or_default()) {
             claim(file, file, path, files, errors);
         }
+        count(&mut kinds, here, errors);
     }
 }
 
