@@ -6,6 +6,7 @@
 //! twice at once for several objects (addresses, quotas of eviction) is decided under the one key `Sweep`.
 
 mod aggregation;
+mod api_services;
 mod check;
 mod custom_resources;
 mod deployment;
@@ -101,6 +102,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(aggregation::Aggregation),
         Box::new(event_expiry::EventExpiry),
         Box::new(custom_resources::CustomResources),
+        Box::new(api_services::ApiServices),
     ]
 }
 

@@ -85,10 +85,14 @@ impl Conversion {
             return misfit("kind", &self.kind, text("kind"));
         }
         for (key, name) in [("name", "name"), ("namespace", "namespace"), ("uid", "UID")] {
-            let of = |object: &Value| object["metadata"].get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            let of =
+                |object: &Value| object["metadata"].get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             let (was, is) = (of(original), of(converted));
             if was != is {
-                return Err(format!("{} returned invalid object: must have the same {name}: {was} != {is}", self.subject()));
+                return Err(format!(
+                    "{} returned invalid object: must have the same {name}: {was} != {is}",
+                    self.subject()
+                ));
             }
         }
         let mut taken = converted.clone();
@@ -166,7 +170,9 @@ fn texts(key: &str, map: Option<&Value>) -> Result<BTreeMap<String, String>, Str
     let fields = match map {
         None | Some(Value::Null) => return Ok(BTreeMap::new()),
         Some(Value::Object(fields)) => fields,
-        Some(other) => return Err(format!("metadata.{key} must be a map, but is {} in converted object", go_type(other))),
+        Some(other) => {
+            return Err(format!("metadata.{key} must be a map, but is {} in converted object", go_type(other)));
+        }
     };
     let text = |(name, value): (&String, &Value)| match value {
         Value::String(text) => Ok((name.clone(), text.clone())),

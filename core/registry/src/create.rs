@@ -79,12 +79,7 @@ fn name(case: &Case<'_>, object: &mut Value) -> Result<(), Refusal> {
 }
 
 /// Records who manages which fields. Where a webhook does not convert what others manage, nobody manages anything.
-pub(crate) fn track(
-    case: &Case<'_>,
-    old: Option<&Value>,
-    new: &mut Value,
-    update: Update<'_>,
-) -> Result<(), Refusal> {
+pub(crate) fn track(case: &Case<'_>, old: Option<&Value>, new: &mut Value, update: Update<'_>) -> Result<(), Refusal> {
     let (kind, now) = (case.kind(), case.now());
     let subresource = match update {
         Update::Main => "",

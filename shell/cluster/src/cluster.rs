@@ -1,7 +1,7 @@
 //! The cluster: one view, fed by the store, and the loop that turns requests into commits.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gantry_kinds::{KindRef, Status};

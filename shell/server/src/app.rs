@@ -17,9 +17,9 @@ use crate::fairness::Fairness;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::query::Query;
+use crate::read::present::ConvertedChanges;
 use crate::route::Asked;
 use crate::tunnel::Tunnels;
-use crate::read::present::ConvertedChanges;
 use crate::watch::SharedFrames;
 use crate::webhook::Webhooks;
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use gantry_cluster::{Cluster, Metrics as PathMetrics};
-use gantry_kinds::table;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
@@ -188,7 +187,7 @@ impl Metrics {
 fn write_objects(out: &mut String, cluster: &Cluster) {
     let view = cluster.view();
     family(out, "apiserver_resource_objects", "gauge", "Stored objects by resource.");
-    for kind in table::ALL.iter().filter(|kind| kind.stored()) {
+    for kind in view.stored_kinds() {
         let labels = format!("group={:?},resource={:?}", kind.group, kind.plural);
         sample(out, "apiserver_resource_objects", &labels, view.count(kind));
     }

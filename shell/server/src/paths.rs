@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use gantry_kinds::Status;
+use gantry_kinds::{Status, table};
 use http::Method;
 use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
@@ -28,8 +28,8 @@ pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<An
         None => answer_get(app, call, &words)?,
     };
     let Some(answer) = known else {
-        // wire: a version that is not served is a Status, everything else plain text.
-        let group = app.discovery.served(&app.cluster).catalog.groups().any(|(group, _)| words.get(1) == Some(&group));
+        // wire: a version of a built-in group that is not served is a Status, everything else plain text.
+        let group = table::ALL.iter().any(|kind| words.get(1) == Some(&kind.group));
         let version = matches!(words[..], ["api", _]) || (matches!(words[..], ["apis", _, _]) && group);
         return if version { Err(Box::new(Status::no_such_path())) } else { Ok(respond::page_not_found()) };
     };

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gantry_kinds::table;
+use gantry_kinds::{Status, table};
 use http::Request;
 use hyper::body::Incoming;
 
@@ -15,13 +15,14 @@ use crate::{Refusal, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
-    // wire: paths of groups that nobody serves are answered like paths outside the API.
-    let group = call.asked.group.as_str();
-    let served = || app.discovery.served(&app.cluster).catalog.groups().any(|(name, _)| name == group);
-    if !table::ALL.iter().any(|kind| kind.group == group) && !served() {
-        return Ok(respond::page_not_found());
-    }
-    let endpoint = call.asked.resolve(&app.cluster.view())?;
+    let endpoint = match call.asked.resolve(&app.cluster.view()) {
+        Ok(endpoint) => endpoint,
+        // wire: what no definition serves is answered like paths outside the API, and what is not built in likewise.
+        Err(status) if *status == Status::no_such_path() && !is_built_in(&call.asked.group) => {
+            return Ok(respond::page_not_found());
+        }
+        Err(status) => return Err(status),
+    };
     let subresource = endpoint.subresource.map_or("", |s| s.name);
     if ["log", "exec", "attach", "portforward", "proxy", "token"].contains(&subresource) {
         // These look at the view by themselves, for objects that another server may just have acknowledged.
@@ -53,6 +54,10 @@ fn warned(app: &App, endpoint: Endpoint, answer: Result<Answer, Refusal>) -> Res
         write::warn(&mut answer, warning.as_slice());
         answer
     })
+}
+
+fn is_built_in(group: &str) -> bool {
+    table::ALL.iter().any(|kind| kind.group == group)
 }
 
 fn is_token_review(endpoint: Endpoint) -> bool {

@@ -1,7 +1,7 @@
 //! What a path asks for: the words of it first (authorization goes by them, whether anything is served there or
 //! not), then the row of the kind table.
 
-use gantry_kinds::{KindRef, Status, Subresource};
+use gantry_kinds::{KindRef, Status, Subresource, table};
 use gantry_view::View;
 use http::Method;
 
@@ -25,6 +25,8 @@ pub(crate) struct Asked {
     pub name: String,
     /// Words that no path of the resource API has: after the subresource, or namespaces in a namespace.
     pub rest: bool,
+    /// The row of the kind, where anything is served there: of the table at first, of a definition once one was found.
+    pub kind: Option<KindRef>,
 }
 
 /// A served resource or subresource.
@@ -62,7 +64,15 @@ impl Asked {
         }
         asked.read_resource(words);
         asked.settle_verb(query, watch_prefix);
+        asked.kind = table::by_resource(&asked.group, &asked.version, &asked.resource);
         asked
+    }
+
+    /// Looks for the kind among the definitions too.
+    pub(crate) fn find_kind(&mut self, view: &View) {
+        if self.resource_request && self.kind.is_none() {
+            self.kind = view.by_resource(&self.group, &self.version, &self.resource);
+        }
     }
 
     fn read_resource(&mut self, words: impl Iterator<Item = String>) {
@@ -105,6 +115,10 @@ impl Asked {
         }
         let subresource = match self.subresource.as_str() {
             "" => None,
+            // wire: of a custom kind, what it does not have below an object is the object that is not there.
+            name if kind.is_custom() && kind.subresource(name).is_none() => {
+                return Err(Box::new(Status::not_found(kind, &self.name)));
+            }
             name => Some(kind.subresource(name).ok_or_else(missing)?),
         };
         let verbs = subresource.map_or(kind.verbs, |s| s.verbs);

@@ -35,7 +35,10 @@ const CONNECTING: [&str; 3] = ["exec", "attach", "portforward"];
 pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
     let started = Instant::now();
     let query = Query::parse(request.uri().query());
-    let asked = Asked::read(request.method(), request.uri().path(), &query);
+    let mut asked = Asked::read(request.method(), request.uri().path(), &query);
+    if asked.kind.is_none() {
+        asked.find_kind(&app.cluster.view());
+    }
     let for_refusals = negotiate::for_refusals(request.headers(), &query);
     let audit_id = audit_id(&app, &request);
     let ticket = app.metrics.begin(&asked, &query);
@@ -116,7 +119,7 @@ async fn handle(
     // Held until the answer begins: a watch and a long list need no seat for as long as they are read.
     let _seat = {
         let attributes = attributes(&user, &asked, &query);
-        let width = fairness::width(&app.cluster, &attributes, &asked.version, &query);
+        let width = fairness::width(&app.cluster, &asked, &query);
         let (found, ticket) = app.fairness.classify(&app.cluster, &attributes, width);
         let _ = marks.set(found);
         let line = app.fairness.enter(ticket, app.cluster.next_seed());

@@ -273,6 +273,41 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_that_costs_too_much_is_broken_off() {
+        let rule = "self.all(x, self.all(y, x + y >= 0))";
+        let schema = json!({"type": "object", "properties": {"a": {"type": "array", "maxItems": 1000,
+            "items": {"type": "integer"}, "x-kubernetes-validations": [{"rule": rule}]}}});
+        let rules = Rules::compile(&schema);
+        let check = |items: u32| {
+            let object = json!({"a": (0..items).collect::<Vec<_>>()});
+            rules.check(&object, None).iter().map(|error| error.to_string()).collect::<Vec<_>>()
+        };
+        assert!(check(350).is_empty());
+        let refused = format!(
+            "a: Invalid value: \"array\": 'operation cancelled: actual cost limit exceeded': no further validation rules \
+             will be run due to call cost exceeds limit for rule: {rule}"
+        );
+        assert_eq!(check(450), [refused]);
+    }
+
+    #[test]
+    fn all_rules_of_an_object_share_a_budget() {
+        let list = json!({"type": "array", "items": {"type": "integer"}, "maxItems": 350,
+            "x-kubernetes-validations": [{"rule": "self.all(x, self.all(y, x + y >= 0))"}]});
+        let properties: serde_json::Map<_, _> = (0..15).map(|at| (format!("f{at:02}"), list.clone())).collect();
+        let rules = Rules::compile(&json!({"type": "object", "properties": properties}));
+        let items: Vec<u32> = (0..350).collect();
+        let object = |lists: usize| -> Value {
+            Value::Object((0..lists).map(|at| (format!("f{at:02}"), json!(items))).collect())
+        };
+        assert!(rules.check(&object(8), None).is_empty());
+        let told = rules.check(&object(15), None);
+        let why = "validation failed due to running out of cost budget, no further validation rules will be run";
+        assert_eq!(told.len(), 1);
+        assert!(told[0].to_string().ends_with(why), "{}", told[0]);
+    }
+
+    #[test]
     fn rules_are_checked_where_something_changed() {
         check(json!({"spec": {"min": 1, "max": 2, "imm": "a"}}), None, &[]);
         check(json!({"spec": {"min": 3, "max": 2}}), None, &["spec: Invalid value: failed rule: self.min <= self.max"]);

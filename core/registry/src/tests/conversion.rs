@@ -70,11 +70,13 @@ fn what_is_written_in_another_version_is_stored_converted_and_answered_as_it_rea
     assert_eq!((&patched["spec"]["place"], &patched["metadata"]["generation"]), (&json!("h:2"), &json!(2)));
     let (_, same) = world.patch(v2, "web", "a", json!({"spec": {"place": "h:2"}})).unwrap();
     assert_eq!(same["metadata"]["resourceVersion"], patched["metadata"]["resourceVersion"]);
-    let (_, updated) = world.update(v1, "web", {
-        let mut object = world.get(v1.home(), "web", "a").unwrap();
-        object["spec"]["port"] = json!("3");
-        object
-    }).unwrap();
+    let (_, updated) = world
+        .update(v1, "web", {
+            let mut object = world.get(v1.home(), "web", "a").unwrap();
+            object["spec"]["port"] = json!("3");
+            object
+        })
+        .unwrap();
     assert_eq!(updated["spec"], json!({"host": "h", "port": "3", "first": "one"}));
 }
 
@@ -82,10 +84,16 @@ fn what_is_written_in_another_version_is_stored_converted_and_answered_as_it_rea
 fn subresources_of_another_version_are_written_through_it() {
     let (mut world, v1, v2) = world();
     world.create(v1, "web", foo("v1", json!({"host": "h", "port": "1", "size": 1}))).unwrap();
-    let mut ask = sub(request(v2, "web", "a", Operation::Patch(PatchKind::Merge, json!({"status": {"size": 4}}).into())), "status");
+    let mut ask = sub(
+        request(v2, "web", "a", Operation::Patch(PatchKind::Merge, json!({"status": {"size": 4}}).into())),
+        "status",
+    );
     let (_, shown) = world.execute(&ask).unwrap();
     assert_eq!((&shown["apiVersion"], &shown["status"]), (&json!("g.io/v2"), &json!({"size": 4})));
-    ask = sub(request(v2, "web", "a", Operation::Patch(PatchKind::Merge, json!({"spec": {"replicas": 2}}).into())), "scale");
+    ask = sub(
+        request(v2, "web", "a", Operation::Patch(PatchKind::Merge, json!({"spec": {"replicas": 2}}).into())),
+        "scale",
+    );
     let (_, scale) = world.execute(&ask).unwrap();
     assert_eq!((&scale["spec"]["replicas"], &scale["status"]["replicas"]), (&json!(2), &json!(4)));
     let there = world.get(v1.home(), "web", "a").unwrap();

@@ -80,6 +80,7 @@ fn controllers_may_do_their_work() {
     check("service-account-controller", "create", &gantry_kinds::SERVICE_ACCOUNT, "");
     check("root-ca-cert-publisher", "create", &gantry_kinds::CONFIG_MAP, "");
     check("clusterrole-aggregation-controller", "patch", &CLUSTER_ROLE, "");
+    check("api-service-registration", "create", &gantry_kinds::kinds::api_service::API_SERVICE, "");
     let scheduler = user("system:kube-scheduler", &["system:authenticated"]);
     for (verb, subresource) in [("create", "binding"), ("patch", "status"), ("delete", "")] {
         let asked = Attributes::resource(&scheduler, verb, &POD, "default", "x").subresource(subresource);

@@ -140,9 +140,9 @@ pub fn apply_across<V: Versions>(
 
     let merged = typed::merge(form, Some(&bare), Some(config));
     let merged = match &previous {
-        Some((version, before)) if !before.fields.is_empty() => across
-            .drop_given_up(merged, &entries, version, &before.fields)
-            .map_err(Failure::Conversion)?,
+        Some((version, before)) if !before.fields.is_empty() => {
+            across.drop_given_up(merged, &entries, version, &before.fields).map_err(Failure::Conversion)?
+        }
         _ => merged,
     };
     let tolerated = if force { None } else { Some(last_applied::tolerated(live, config, actor, form)) };
@@ -201,7 +201,8 @@ pub fn update_across<V: Versions>(
         // Nobody owns the entries themselves, so it does not matter that the old object has some.
         Some(old) => {
             let ignored = ignored_fields(actor.subresource);
-            let effects = Across { versions, mine: actor.api_version, form }.effects(old, new, &mut entries, ignored)?;
+            let effects =
+                Across { versions, mine: actor.api_version, form }.effects(old, new, &mut entries, ignored)?;
             record(&effects, &mut entries, actor);
         }
         None => {

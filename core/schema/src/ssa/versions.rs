@@ -80,7 +80,9 @@ impl<V: Versions> Across<'_, V> {
         ignored: &FieldSet,
     ) -> Result<BTreeMap<String, Effect>, V::Error> {
         let mine = Effect::of(self.form, old, new, ignored);
-        entries.0.retain(|owner, _| owner.api_version == self.mine || self.versions.types(&owner.api_version).is_some());
+        entries
+            .0
+            .retain(|owner, _| owner.api_version == self.mine || self.versions.types(&owner.api_version).is_some());
         let mut effects = BTreeMap::new();
         for version in entries.0.keys().map(|owner| &owner.api_version).filter(|version| *version != self.mine) {
             if mine.is_nothing() || effects.contains_key(version) {

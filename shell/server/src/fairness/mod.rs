@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use gantry_cluster::Cluster;
-use gantry_kinds::{Status, table};
+use gantry_kinds::Status;
 use gantry_policy::Attributes;
 use gantry_policy::fairness::Fairness as Configuration;
 use parking_lot::Mutex;
@@ -23,6 +23,7 @@ use self::seats::{Outcome, Seats};
 use crate::Refusal;
 use crate::limits::{LINE_WAIT, OBJECTS_PER_SEAT, RETRY_AFTER, SEATS, SEATS_OF_ONE};
 use crate::query::Query;
+use crate::route::Asked;
 
 /// The seats of this server.
 pub(crate) struct Fairness {
@@ -159,13 +160,10 @@ impl Fairness {
 }
 
 /// How many seats a request takes: long lists take several.
-pub(crate) fn width(cluster: &Cluster, asked: &Attributes<'_>, version: &str, query: &Query) -> usize {
-    if asked.verb != "list" {
-        return 1;
-    }
-    let Some(kind) = table::by_resource(asked.group, version, asked.resource) else { return 1 };
+pub(crate) fn width(cluster: &Cluster, asked: &Asked, query: &Query) -> usize {
+    let Some(kind) = asked.kind.filter(|_| asked.verb == "list") else { return 1 };
     let limit = query.text("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
-    let count = cluster.view().count(kind).min(limit.unwrap_or(usize::MAX));
+    let count = cluster.view().count(kind.home()).min(limit.unwrap_or(usize::MAX));
     count.div_ceil(OBJECTS_PER_SEAT).clamp(1, SEATS_OF_ONE)
 }
 

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use gantry_kinds::table;
-
 use super::histogram::Histogram;
 use super::text::{family, sample};
 use crate::route::Asked;
@@ -32,7 +30,7 @@ pub(super) struct Labels {
 impl Labels {
     /// Labels of a request. Names that nothing serves are left out: a client must not grow the set.
     pub(super) fn of(asked: &Asked, dry_run: bool) -> Self {
-        let kind = table::by_resource(&asked.group, &asked.version, &asked.resource);
+        let kind = asked.kind;
         let (group, version, resource) = kind.map_or(("", "", ""), |k| (k.group, k.version, k.plural));
         let path = PATHS.iter().find(|path| !asked.resource_request && **path == asked.path);
         let subresource = kind.and_then(|k| k.subresource(&asked.subresource)).map(|s| s.name).or(path.copied());

@@ -114,7 +114,11 @@ fn distrust(error: &std::io::Error, host: &str) -> String {
     format!("tls: failed to verify certificate: x509: {why}")
 }
 
-async fn send(place: &Place, stream: TlsStream<Box<dyn Connection>>, body: Bytes) -> Result<Response<Incoming>, String> {
+async fn send(
+    place: &Place,
+    stream: TlsStream<Box<dyn Connection>>,
+    body: Bytes,
+) -> Result<Response<Incoming>, String> {
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
     tokio::spawn(async move {
@@ -129,7 +133,10 @@ async fn send(place: &Place, stream: TlsStream<Box<dyn Connection>>, body: Bytes
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|error| error.to_string())?;
-    sender.send_request(request).await.map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
+    sender
+        .send_request(request)
+        .await
+        .map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
 }
 
 /// What is said of an answer that is no success.

@@ -90,8 +90,7 @@ mod tests {
         }
         // Each goes at once when it is let in, so that the next may come.
         let webhooks = &webhooks;
-        let waiting: Vec<_> =
-            (0..WEBHOOK_WAITING).map(|_| async move { webhooks.enter("a").await.is_ok() }).collect();
+        let waiting: Vec<_> = (0..WEBHOOK_WAITING).map(|_| async move { webhooks.enter("a").await.is_ok() }).collect();
         let mut waiting = futures_util::future::join_all(waiting);
         assert!(futures_util::poll!(&mut waiting).is_pending());
         assert_eq!(webhooks.enter("a").await.unwrap_err(), "too many requests wait for the webhook");

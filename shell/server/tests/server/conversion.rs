@@ -63,7 +63,8 @@ impl Webhook {
                         async move { webhook.answer(request).await }
                     });
                     // A caller that gives up is what one test is about.
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
+                    let _ =
+                        hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(tls), service).await;
                 });
             }
         });
