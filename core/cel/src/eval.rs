@@ -188,7 +188,8 @@ impl<'a> Evaluation<'a, '_> {
         }
         let before = actual::before(call.function.name, &args);
         if self.cost.saturating_add(before) > self.limit {
-            return Err(EvalError::CostLimit);
+            // What is not done for its cost has cost that all the same.
+            self.spend(before)?;
         }
         if matches!(call.function.name, "matches" | "find" | "findAll") {
             self.reuse_pattern(&mut args);
