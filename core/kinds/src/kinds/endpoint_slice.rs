@@ -192,23 +192,23 @@ fn check_endpoint(endpoint: &Endpoint, family: &str, path: &Path, errors: &mut E
 
 /// Zones and nodes that an endpoint should serve.
 fn check_hints(hints: &EndpointHints, path: &Path, errors: &mut ErrorList) {
-    let zones = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str()).collect();
-    let nodes = hints.for_nodes.iter().flatten().map(|node| node.name.as_str()).collect();
-    let lists: [(&str, Vec<&str>, fn(&str) -> Vec<String>); 2] =
-        [("forZones", zones, names::label_value), ("forNodes", nodes, names::dns_subdomain)];
-    for (field, given, rule) in lists {
-        let path = path.child(field);
-        if given.len() > HINTS_MAX {
-            errors.push(FieldError::too_many(&path, given.len(), HINTS_MAX));
-            continue;
+    let zones: Vec<_> = hints.for_zones.iter().flatten().map(|zone| zone.name.as_str()).collect();
+    let nodes: Vec<_> = hints.for_nodes.iter().flatten().map(|node| node.name.as_str()).collect();
+    check_hint_names(&zones, names::label_value, &path.child("forZones"), errors);
+    check_hint_names(&nodes, names::dns_subdomain, &path.child("forNodes"), errors);
+}
+
+fn check_hint_names(given: &[&str], rule: fn(&str) -> Vec<String>, path: &Path, errors: &mut ErrorList) {
+    if given.len() > HINTS_MAX {
+        errors.push(FieldError::too_many(path, given.len(), HINTS_MAX));
+        return;
+    }
+    for (at, name) in given.iter().enumerate() {
+        let path = path.index(at).child("name");
+        if given[..at].contains(name) {
+            errors.push(FieldError::duplicate(&path, *name));
         }
-        for (at, name) in given.iter().enumerate() {
-            let path = path.index(at).child("name");
-            if given[..at].contains(name) {
-                errors.push(FieldError::duplicate(&path, *name));
-            }
-            rules::each(name, rule(name), &path, errors);
-        }
+        rules::each(name, rule(name), &path, errors);
     }
 }
 

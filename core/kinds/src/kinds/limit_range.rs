@@ -54,6 +54,16 @@ impl Strategy for LimitRangeStrategy {
         children(spec, "limits").for_each(default_item);
     }
 
+    fn prepare_create(&self, object: &mut Value) {
+        // wire: one without a name is named by its uid.
+        let uid = object.pointer("/metadata/uid").cloned();
+        if str_at(object, "/metadata/name").is_empty()
+            && let Some(uid) = uid.filter(Value::is_string)
+        {
+            object["metadata"]["name"] = uid;
+        }
+    }
+
     fn validate(&self, object: &Value) -> ErrorList {
         let limits = Path::new("spec").child("limits");
         let items = list_at(object, "/spec/limits");

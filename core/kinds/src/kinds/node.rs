@@ -124,6 +124,9 @@ impl Strategy for NodeStrategy {
     fn default(&self, object: &mut Value) {
         if let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) {
             same_cidrs(spec);
+            // Neither is served: one no longer, the other not yet.
+            spec.remove("configSource");
+            spec.remove("podPreemptionPolicy");
         }
         let Some(status) = object.get_mut("status").and_then(Value::as_object_mut) else { return };
         round_to_milli(status, "capacity");

@@ -85,7 +85,8 @@ fn selector(selector: &Value) -> String {
     let expressions = list_at(selector, "/matchExpressions").iter().map(|expression| {
         let values: Vec<_> = list_at(expression, "/values").iter().filter_map(Value::as_str).collect();
         let (key, operator) = (str_at(expression, "/key"), str_at(expression, "/operator"));
-        format!("{{{key} {operator} [{}]}},", values.join(" "))
+        let values = values.join(" ");
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},")
     });
     let expressions: String = expressions.collect();
     let labels = labels.concat();

@@ -53,13 +53,18 @@ pub static PERSISTENT_VOLUME_CLAIM: Kind = Kind {
 /// The annotation that named the class before there was a field for it.
 const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
 
+/// wire: a bound claim that tells of no capacity has none.
+fn capacity(o: &Value) -> &str {
+    o.pointer("/status/capacity/storage").and_then(Value::as_str).unwrap_or("0")
+}
+
 fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
     let deleted = o.pointer("/metadata/deletionTimestamp").is_some();
     let phase = if deleted { "Terminating" } else { str_at(o, "/status/phase") };
     let volume = str_at(o, "/spec/volumeName");
     let (capacity, modes) = match volume {
         "" => ("", String::new()),
-        _ => (str_at(o, "/status/capacity/storage"), access_modes(list_at(o, "/status/accessModes"))),
+        _ => (capacity(o), access_modes(list_at(o, "/status/accessModes"))),
     };
     vec![
         name(o),

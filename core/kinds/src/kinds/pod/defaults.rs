@@ -43,7 +43,7 @@ fn request_for_all(spec: &mut Map<String, Value>) {
             let amount = amount.as_str().and_then(|text| Quantity::parse(text).ok());
             let before = sums.get(name).and_then(Value::as_str).and_then(|text| Quantity::parse(text).ok());
             if let Some(amount) = amount.filter(|_| of_pods(name)) {
-                let sum = before.map_or_else(|| amount.clone(), |before| before.add(&amount));
+                let sum = before.map_or(amount, |before| before.add(&amount));
                 sums.insert(name.clone(), Value::from(sum.to_string()));
             }
         }

@@ -159,7 +159,13 @@ impl Strategy for PodStrategy {
                 }
             }
             Update::Sub("resize") => resize::prepare(new, old),
-            _ => keep(new, old, "status"),
+            _ => {
+                keep(new, old, "status");
+                // What a pod asks for as a whole stays when nothing is said of it.
+                if new.pointer("/spec/resources").is_none() {
+                    keep(&mut new["spec"], &old["spec"], "resources");
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::validate;
 use crate::field::{ErrorList, FieldError, Path, quote};
+use crate::kinds::selecting;
 use crate::names;
 use crate::rules::{self, IMMUTABLE};
 use crate::tree::{children, int_at, list_at, map_at, str_at};
@@ -24,13 +25,11 @@ pub fn check(new: &Value, old: &Value) -> ErrorList {
     let path = Path::new("spec");
     let mut errors = validate::whole(new);
     errors.extend(check_mirror(new, old));
-    if errors.is_empty() && check_lists(&new_pod, &old_pod, &path, &mut errors) {
+    if check_lists(&new_pod, &old_pod, &path, &mut errors) {
         check_gates(new, old, &path, &mut errors);
         check_deadline(&new_pod, &old_pod, &path, &mut errors);
         check_tolerations(&new_pod, &old_pod, &path.child("tolerations"), &mut errors);
-        if errors.is_empty() {
-            check_rest(new, old, &path, &mut errors);
-        }
+        check_rest(new, old, &path, &mut errors);
     }
     errors
 }
@@ -76,6 +75,9 @@ fn check_gates(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
 
 fn check_deadline(new: &PodSpec, old: &PodSpec, path: &Path, errors: &mut ErrorList) {
     let path = path.child("activeDeadlineSeconds");
+    if let Some(seconds) = new.active_deadline_seconds {
+        rules::within(seconds, 0, i32::MAX.into(), &path, errors);
+    }
     match (new.active_deadline_seconds, old.active_deadline_seconds) {
         (Some(new), Some(old)) if new > old => {
             errors.push(FieldError::invalid(&path, new, "must be less than or equal to previous value"));
@@ -117,6 +119,7 @@ fn check_rest(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
     }
     if !list_at(old, "/spec/schedulingGates").is_empty() {
         check_narrowed(new, old, &path.child("nodeSelector"), errors);
+        check_affinity(new, old, &path.child("affinity").child("nodeAffinity").child(REQUIRED), errors);
         put_back_placement(map, before);
     }
     if spec != *before {
@@ -137,6 +140,34 @@ fn check_narrowed(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList)
     if map_at(old, "/spec/nodeSelector").any(|(key, value)| selector.get(key) != Some(value)) {
         let detail = "only additions to spec.nodeSelector are allowed (no mutations or deletions)";
         errors.push(FieldError::invalid(path, selector, detail));
+    }
+}
+
+const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
+
+/// Which nodes a gated pod needs may be said more closely, term by term.
+fn check_affinity(new: &Value, old: &Value, path: &Path, errors: &mut ErrorList) {
+    let place = format!("/spec/affinity/nodeAffinity/{REQUIRED}/nodeSelectorTerms");
+    let (now, before) = (list_at(new, &place), list_at(old, &place));
+    let path = path.child("nodeSelectorTerms");
+    if before.is_empty() {
+        return;
+    }
+    if now.len() != before.len() {
+        let there = new.pointer(&place).is_some_and(Value::is_array);
+        let told = if there { selecting::show_terms(now) } else { "null".to_owned() };
+        let detail = "no additions/deletions to non-empty NodeSelectorTerms list are allowed";
+        errors.push(FieldError::invalid_shown(&path, &told, detail));
+        return;
+    }
+    for (at, (now, before)) in now.iter().zip(before).enumerate() {
+        let parts = ["/matchExpressions", "/matchFields"].map(|part| (list_at(now, part), list_at(before, part)));
+        let empty = parts.iter().all(|(_, before)| before.is_empty());
+        let filled = parts.iter().any(|(now, _)| !now.is_empty());
+        if (empty && filled) || parts.iter().any(|(now, before)| !now.starts_with(before)) {
+            let detail = "only additions are allowed (no mutations or deletions)";
+            errors.push(FieldError::invalid_shown(&path.index(at), &selecting::show_term(now), detail));
+        }
     }
 }
 

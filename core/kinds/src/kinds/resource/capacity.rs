@@ -73,7 +73,7 @@ fn check_options(options: &[Value], default: Option<&Quantity>, whole: &Quantity
 
 fn check_range(range: &Value, default: Option<&Quantity>, whole: &Quantity, path: &Path, errors: &mut ErrorList) {
     let (min, max, step) = (amount(range, "min"), amount(range, "max"), amount(range, "step"));
-    let least = min.clone().unwrap_or(Quantity::ZERO);
+    let least = min.unwrap_or(Quantity::ZERO);
     if let Some(min) = min.as_ref().filter(|min| *min > whole) {
         let detail = format!("min is larger than capacity value: {whole}");
         errors.push(FieldError::invalid(&path.child("min"), min.to_string(), detail));

@@ -1,11 +1,13 @@
 //! ResourceClaimTemplates.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::requests;
 use crate::columns::{NAME_AND_AGE, name_and_age};
 use crate::field::{ErrorList, FieldError, Path};
-use crate::meta::check_labels;
+use crate::meta::{check_annotations, check_labels};
 use crate::names;
 use crate::row::{Kind, STORED_VERBS, Strategy, Update};
 use crate::rules::IMMUTABLE;
@@ -49,6 +51,10 @@ impl Strategy for ResourceClaimTemplateStrategy {
             .collect();
         let meta = path.child("metadata");
         check_labels(labels.iter().map(|(key, value)| (key, value)), &meta.child("labels"), &mut errors);
+        let annotations: BTreeMap<_, _> = map_at(object, "/spec/metadata/annotations")
+            .map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned()))
+            .collect();
+        check_annotations(&annotations, &meta.child("annotations"), &mut errors);
         for (field, _) in map_at(object, "/spec/metadata") {
             if field != "labels" && field != "annotations" {
                 errors.push(FieldError::forbidden(&meta.child(field), "cannot be set"));
@@ -59,10 +65,11 @@ impl Strategy for ResourceClaimTemplateStrategy {
     }
 
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
-        if new.get("spec") == old.get("spec") {
-            return ErrorList::new();
+        let mut errors = self.validate(new);
+        if new.get("spec") != old.get("spec") {
+            errors.push(FieldError::invalid(&Path::new("spec"), new["spec"].clone(), IMMUTABLE));
         }
-        vec![FieldError::invalid(&Path::new("spec"), new["spec"].clone(), IMMUTABLE)]
+        errors
     }
 
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {

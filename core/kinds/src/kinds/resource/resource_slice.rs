@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::{check_pool, devices};
 use crate::columns::{AGE, NAME, age_of, name};
-use crate::field::{ErrorList, FieldError, Path, shown};
+use crate::field::{ErrorList, FieldError, Path};
+use crate::kinds::selecting;
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules::{self, IMMUTABLE};
@@ -159,7 +160,7 @@ fn check_place(object: &Value, path: &Path, errors: &mut ErrorList) {
         let terms = list_at(spec, "/nodeSelector/nodeSelectorTerms");
         if terms.len() != 1 {
             let path = path.child("nodeSelector").child("nodeSelectorTerms");
-            let told = if terms.is_empty() { "null".to_owned() } else { go_terms(terms) };
+            let told = if terms.is_empty() { "null".to_owned() } else { selecting::show_terms(terms) };
             errors.push(FieldError::invalid_shown(&path, &told, "must have exactly one node selector term"));
         }
     }
@@ -180,24 +181,6 @@ fn check_place(object: &Value, path: &Path, errors: &mut ErrorList) {
             errors.push(FieldError::invalid(path, shown, format!("{detail}, but multiple fields are set")));
         }
     }
-}
-
-/// wire: terms are told of under the names of the fields in memory.
-fn go_terms(terms: &[Value]) -> String {
-    let one = |requirement: &Value| {
-        let values = requirement.get("values").unwrap_or(&Value::Null);
-        let (key, operator) = (&requirement["key"], &requirement["operator"]);
-        format!("{{\"Key\":{},\"Operator\":{},\"Values\":{}}}", shown(key), shown(operator), shown(values))
-    };
-    let list = |term: &Value, field: &str| match term.get(field).and_then(Value::as_array) {
-        None => "null".to_owned(),
-        Some(all) => format!("[{}]", all.iter().map(one).collect::<Vec<_>>().join(",")),
-    };
-    let terms = terms.iter().map(|term| {
-        let (expressions, fields) = (list(term, "matchExpressions"), list(term, "matchFields"));
-        format!("{{\"MatchExpressions\":{expressions},\"MatchFields\":{fields}}}")
-    });
-    format!("[{}]", terms.collect::<Vec<_>>().join(","))
 }
 
 #[cfg(test)]

@@ -126,7 +126,7 @@ pub fn check_host_process(scope: &Scope<'_>, path: &Path, errors: &mut ErrorList
 }
 
 /// The containers with the paths that lead to them.
-fn all<'a>(spec: &'a PodSpec) -> impl Iterator<Item = (impl Fn(&Path) -> Path, &'a Container)> {
+fn all(spec: &PodSpec) -> impl Iterator<Item = (impl Fn(&Path) -> Path, &Container)> {
     let lists = [
         ("containers", spec.containers.as_slice()),
         ("initContainers", spec.init_containers.as_deref().unwrap_or_default()),
