@@ -16,18 +16,15 @@ pub fn component_name(group: &str, version: &str, kind: &str) -> String {
 /// Adds the component of a custom resource and that of its lists.
 pub(super) fn add(schemas: &mut Map<String, Value>, resource: &Served<'_>, schema: &Value) {
     let mut component = if schema.is_object() { schema.clone() } else { json!({"type": "object"}) };
-    let typed = component["properties"].is_object() || component["x-kubernetes-preserve-unknown-fields"] != true;
-    if typed {
-        let properties = &mut component["properties"];
-        if !properties.is_object() {
-            *properties = json!({});
-        }
-        for (name, property) in type_meta() {
-            properties[name] = property;
-        }
-        properties["metadata"] =
-            json!({"description": "What every object has: names, labels, owners.", "allOf": [reference(OBJECT_META)]});
+    let properties = &mut component["properties"];
+    if !properties.is_object() {
+        *properties = json!({});
     }
+    for (name, property) in type_meta() {
+        properties[name] = property;
+    }
+    properties["metadata"] =
+        json!({"description": "What every object has: names, labels, owners.", "allOf": [reference(OBJECT_META)]});
     if component.get("type").is_none() {
         component["type"] = json!("object");
     }
@@ -89,6 +86,6 @@ mod tests {
         assert_eq!(foo["x-kubernetes-selectable-fields"], json!([{"fieldPath": "spec.a"}]));
         assert_eq!(all["com.example.front.v1.FooList"]["required"], json!(["items"]));
         add(&mut all, &served, &json!({"x-kubernetes-preserve-unknown-fields": true}));
-        assert!(all["com.example.front.v1.Foo"].get("properties").is_none());
+        assert_eq!(all["com.example.front.v1.Foo"]["properties"].as_object().unwrap().len(), 3);
     }
 }

@@ -36,6 +36,10 @@ impl Swagger {
         let schemas = document.get_mut("components").and_then(|c| c.get_mut("schemas")).map(Value::take);
         let Some(Value::Object(schemas)) = schemas else { return };
         for (name, mut schema) in schemas {
+            if is_open_kind(&schema) {
+                // wire: of a kind whose objects may hold anything, version 2 says only that.
+                schema = json!({"type": "object", KINDS: schema[KINDS]});
+            }
             simplify(&mut schema);
             // wire: an old name of the same type, which old clients ask for.
             let known = &mut self.0["definitions"][&name];
@@ -58,10 +62,16 @@ impl Swagger {
     }
 }
 
+const KINDS: &str = "x-kubernetes-group-version-kind";
+
+fn is_open_kind(schema: &Value) -> bool {
+    schema.get(KINDS).is_some() && schema["x-kubernetes-preserve-unknown-fields"] == true
+}
+
 /// A type that is in several groups is known by a name in each.
 fn join_kinds(known: &mut Value, other: &Value) {
-    let key = "x-kubernetes-group-version-kind";
-    let (Some(kinds), Some(more)) = (known.get_mut(key).and_then(Value::as_array_mut), other[key].as_array()) else {
+    let (Some(kinds), Some(more)) = (known.get_mut(KINDS).and_then(Value::as_array_mut), other[KINDS].as_array())
+    else {
         return;
     };
     for kind in more {
@@ -176,6 +186,15 @@ fn simplify(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_a_kind_that_may_hold_anything_nothing_is_said() {
+        let kinds = json!([{"group": "g", "version": "v1", "kind": "Foo"}]);
+        let open = json!({"type": "object", "properties": {"a": {}}, "x-kubernetes-preserve-unknown-fields": true, KINDS: kinds});
+        let mut all = swagger();
+        all.add(json!({"components": {"schemas": {"g.v1.Foo": open}}}));
+        assert_eq!(all.0["definitions"]["g.v1.Foo"], json!({"type": "object", KINDS: kinds}));
+    }
 
     #[test]
     fn schemas_say_what_version_2_can_say() {

@@ -7,6 +7,7 @@ use super::base64;
 use super::layout::{Entry, Form, Holds, Message};
 use super::wire::{self, Fields, Item, Wire};
 use crate::decode::MAX_DEPTH;
+use crate::prune;
 use crate::scalar::format_time;
 use crate::types::{Schema, TypeId};
 
@@ -141,6 +142,13 @@ impl Reader<'_> {
             (Form::SchemaOrBool(id) | Form::SchemaOrArray(id) | Form::SchemaOrTexts(id), Wire::Bytes(bytes)) => {
                 self.deeper()?.choice(form, *id, bytes)?
             }
+            (Form::Texts, Wire::Bytes(bytes)) => {
+                let mut texts = Vec::new();
+                for item in Fields::of(bytes) {
+                    texts.push(self.value(&Form::String, item?.wire)?);
+                }
+                Value::Array(texts)
+            }
             (Form::Object(_) | Form::List(_) | Form::Map(_), wire) => {
                 let mut value = Value::Null;
                 self.occurrence_of_message(form, &mut value, wire)?;
@@ -172,11 +180,22 @@ impl Reader<'_> {
                 _ => {}
             }
         }
-        Ok(schema.unwrap_or_else(|| match form {
+        let mut value = schema.unwrap_or_else(|| match form {
             Form::SchemaOrBool(_) => Value::from(allows),
             _ if others.is_empty() => Value::Null,
             _ => Value::Array(others),
-        }))
+        });
+        self.drop_zeros(id, &mut value);
+        Ok(value)
+    }
+
+    /// In JSON a schema stands here as any value does, so that nobody else drops the zeros that Go would.
+    fn drop_zeros(self, id: TypeId, value: &mut Value) {
+        let name = &self.schema.at(id).name;
+        match value {
+            Value::Array(list) => list.iter_mut().for_each(|item| prune(self.schema, name, item)),
+            other => prune(self.schema, name, other),
+        }
     }
 }
 

@@ -96,6 +96,7 @@ impl<'a> Writer<'a> {
             Form::SchemaOrBool(id) => self.nested(number, |w| w.schema_or_bool(*id, value)),
             Form::SchemaOrArray(id) => self.nested(number, |w| w.schema_or(*id, value, &Form::Object(*id))),
             Form::SchemaOrTexts(id) => self.nested(number, |w| w.schema_or(*id, value, &Form::String)),
+            Form::Texts => self.nested(number, |w| w.list(1, &Form::String, value)),
             Form::Object(id) => self.nested(number, |w| w.object(*id, value)),
             Form::List(element) => self.list(number, element, value),
             Form::Map(element) => {

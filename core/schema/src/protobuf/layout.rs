@@ -60,6 +60,8 @@ pub(super) enum Form {
     SchemaOrArray(TypeId),
     /// A schema in field 1, or texts in field 2.
     SchemaOrTexts(TypeId),
+    /// Texts in the first field of a message, as Go's named lists are.
+    Texts,
     Object(TypeId),
     List(Box<Form>),
     Map(Box<Form>),
@@ -127,6 +129,7 @@ impl Form {
             Shape::Quantity => Form::Quantity,
             Shape::IntOrString => Form::IntOrString,
             Shape::Object(id) => Form::Object(*id),
+            Shape::List(_) if name == "Verbs" => Form::Texts,
             Shape::List(element) => Form::List(Box::new(Self::of_shape(schema, element, go_element, ""))),
             Shape::Map(_) if name == "JSONSchemaDependencies" => Form::Map(Box::new(schema_props(Form::SchemaOrTexts))),
             Shape::Map(value) => Form::Map(Box::new(Self::of_shape(schema, value, go_element, ""))),

@@ -202,6 +202,32 @@ mod tests {
     }
 
     #[test]
+    fn unions_of_schemas_and_named_lists_come_back() {
+        let definition = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
+        let properties = json!({
+            "a": {"type": "array", "items": {"type": "object", "additionalProperties": {"type": "string"}}},
+            "b": {"type": "object", "additionalProperties": false, "dependencies": {"c": ["d"], "e": {"type": "string"}}},
+            "c": {"default": {"x": [1]}, "enum": ["p", 2], "minimum": 0.0},
+        });
+        let version = json!({
+            "name": "v1", "served": true, "storage": true, "subresources": {"status": {}},
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": properties}},
+        });
+        let object = json!({"apiVersion": "v1", "kind": "X", "metadata": {"name": "n"}, "spec": {
+            "group": "g", "names": {"kind": "K", "plural": "ks"}, "scope": "Namespaced", "versions": [version]}});
+        let mut read = decode(Schema::builtin(), definition, &encode(Schema::builtin(), definition, &object).unwrap());
+        let read = read.as_mut().unwrap();
+        crate::prune(Schema::builtin(), definition, read);
+        assert_eq!(read["spec"], object["spec"]);
+        let list = "io.k8s.apimachinery.pkg.apis.meta.v1.APIResourceList";
+        let resources = json!([{"name": "pods", "namespaced": true, "kind": "Pod", "singularName": "pod", "verbs": ["get", "list"]}]);
+        let written = encode(Schema::builtin(), list, &json!({"groupVersion": "v1", "resources": resources})).unwrap();
+        assert_eq!(decode(Schema::builtin(), list, &written).unwrap()["resources"][0]["verbs"], json!(["get", "list"]));
+        // A message of its own: field 4, its length, and in it field 1 for each.
+        assert!(written.windows(4).any(|bytes| bytes == [4 << 3 | 2, 11, 1 << 3 | 2, 3]), "{written:?}");
+    }
+
+    #[test]
     fn what_is_no_message_is_refused() {
         let refused = |body: &[u8]| decode(Schema::builtin(), "io.k8s.api.core.v1.Pod", body).unwrap_err();
         assert_eq!(refused(b"x"), ProtobufError::Prefix);
