@@ -87,7 +87,8 @@ pub trait Controller: Send {
 pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
     vec![
         Box::new(deployment::Deployments),
-        Box::new(replicaset::ReplicaSets),
+        Box::new(replicaset::ReplicaSets::sets()),
+        Box::new(replicaset::ReplicaSets::controllers()),
         Box::new(endpointslice::EndpointSlices),
         Box::new(endpointslice::ApiEndpoints::new(settings)),
         Box::new(namespace::Namespaces),

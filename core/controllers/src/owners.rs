@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gantry_kinds::tree::list_at;
-use gantry_kinds::{KindRef, LabelSelector};
+use gantry_kinds::{KindRef, LabelSelector, REPLICATION_CONTROLLER};
 use gantry_view::{Intent, Object, ObjectKey, View};
 use serde_json::{Value, json};
 
@@ -30,9 +30,11 @@ pub(crate) fn manager<'a>(view: &'a View, kind: KindRef, object: &Object) -> Opt
 }
 
 /// The selector in `spec.selector`; one that cannot be read selects nothing.
-pub(crate) fn selector(object: &Value) -> LabelSelector {
+pub(crate) fn selector(kind: KindRef, object: &Value) -> LabelSelector {
     let selector = object.pointer("/spec/selector").unwrap_or(&Value::Null);
-    LabelSelector::from_value(selector).unwrap_or_else(|_| LabelSelector::nothing())
+    // wire: a ReplicationController has the labels alone.
+    let labels = (kind == &REPLICATION_CONTROLLER).then(|| json!({"matchLabels": selector}));
+    LabelSelector::from_value(labels.as_ref().unwrap_or(selector)).unwrap_or_else(|_| LabelSelector::nothing())
 }
 
 /// The objects that an owner manages from now on, and the intents that make it so.
@@ -100,6 +102,6 @@ pub(crate) fn replace_references(object: &Object, references: Vec<Value>) -> Int
 /// The keys of those of `kind` in the object's namespace that would adopt it.
 pub(crate) fn adopters(view: &View, kind: KindRef, object: &Object) -> Vec<ObjectKey> {
     let owners = view.list(kind, Some(object.namespace()));
-    let matching = owners.filter(|owner| selector(&owner.value()).matches(&object.header.labels));
+    let matching = owners.filter(|owner| selector(kind, &owner.value()).matches(&object.header.labels));
     matching.map(|owner| owner.key().clone()).collect()
 }

@@ -70,7 +70,7 @@ impl Walk {
             Step::Deployment(through) => self.turn(&mut Deployments, self.key.clone(), *through),
             Step::Set(at, through) => {
                 if let Some(key) = self.pick(&REPLICA_SET, *at, |_| true) {
-                    self.turn(&mut ReplicaSets, key, *through);
+                    self.turn(&mut ReplicaSets::sets(), key, *through);
                 }
             }
             Step::Ready(at) => {
@@ -112,7 +112,7 @@ impl Walk {
     /// Lets everything come to its end.
     fn complete(&mut self) {
         for _ in 0..60 {
-            self.world.settle(&mut [&mut Deployments, &mut ReplicaSets]);
+            self.world.settle(&mut [&mut Deployments, &mut ReplicaSets::sets()]);
             let before = self.world.view.revision();
             let unready: Vec<ObjectKey> = self.world.view.list(&POD, None).map(|pod| pod.key().clone()).collect();
             unready.iter().for_each(|key| self.make_ready(key));

@@ -108,7 +108,7 @@ impl<'a> Rollout<'a> {
     fn read(key: &ObjectKey, turn: Turn<'a>) -> Option<Self> {
         let object = turn.view.at(key)?;
         let value = object.value();
-        let selector = owners::selector(&value);
+        let selector = owners::selector(&DEPLOYMENT, &value);
         let candidates = turn.view.list(&REPLICA_SET, Some(object.namespace()));
         let mut claim = owners::claim(object, &selector, candidates);
         claim.owned.sort_by(|a, b| write::by_age(a, b));
@@ -161,7 +161,7 @@ impl<'a> Rollout<'a> {
 
     /// A selector that takes every pod is refused by saying so.
     fn selects_everything(&mut self) -> bool {
-        if !owners::selector(&self.value).is_everything() {
+        if !owners::selector(&DEPLOYMENT, &self.value).is_everything() {
             return false;
         }
         let message = "This deployment is selecting all pods. A non-empty selector is required.".to_owned();

@@ -34,7 +34,7 @@ impl Case {
 
     /// Controllers alone: pods neither become ready nor end.
     fn settle(&mut self) {
-        self.world.settle(&mut [&mut Deployments, &mut ReplicaSets]);
+        self.world.settle(&mut [&mut Deployments, &mut ReplicaSets::sets()]);
     }
 
     /// Everything to its end: pods become ready and end as told.

@@ -1,4 +1,4 @@
-//! ReplicaSets: as many pods as asked for, of one template.
+//! ReplicaSets, and ReplicationControllers from before them: as many pods as asked for, of one template.
 //!
 //! Invariants: pods are created one after another and the first refusal ends the turn, so a template that is refused
 //! costs one request a turn; never more than `BURST` pods change in one turn; what matches and is nobody's is adopted
@@ -10,7 +10,7 @@ mod status;
 use std::sync::Arc;
 
 use gantry_kinds::tree::int_at;
-use gantry_kinds::{POD, REPLICA_SET, Status, names};
+use gantry_kinds::{KindRef, POD, REPLICA_SET, REPLICATION_CONTROLLER, Status, names};
 use gantry_view::{Change, Intent, Object, ObjectKey, Outcome, Turn, View};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -22,8 +22,22 @@ use crate::{Controller, QueueKey, suffix, takes_objects, time, write};
 /// Pods that one turn creates or deletes at most.
 const BURST: usize = 500;
 
-/// The controller of ReplicaSets.
-pub(crate) struct ReplicaSets;
+/// The controller of sets of one kind.
+pub(crate) struct ReplicaSets {
+    kind: KindRef,
+    name: &'static str,
+}
+
+impl ReplicaSets {
+    /// Of ReplicaSets.
+    pub(crate) fn sets() -> Self {
+        ReplicaSets { kind: &REPLICA_SET, name: "replicaset-controller" }
+    }
+    /// Of ReplicationControllers.
+    pub(crate) fn controllers() -> Self {
+        ReplicaSets { kind: &REPLICATION_CONTROLLER, name: "replication-controller" }
+    }
+}
 
 /// A ReplicaSet with its pods.
 struct Set<'a> {
@@ -41,25 +55,25 @@ struct Set<'a> {
 
 impl Controller for ReplicaSets {
     fn name(&self) -> &'static str {
-        "replicaset-controller"
+        self.name
     }
 
     fn initial(&self, view: &View) -> Vec<QueueKey> {
-        view.list(&REPLICA_SET, None).map(|set| QueueKey::of(set.key())).collect()
+        view.list(self.kind, None).map(|set| QueueKey::of(set.key())).collect()
     }
 
     fn keys(&self, change: &Change, view: &View, out: &mut Vec<QueueKey>) {
-        if change.key.kind == &REPLICA_SET {
+        if change.key.kind == self.kind {
             out.push(QueueKey::of(&change.key));
         }
         if change.key.kind != &POD {
             return;
         }
         for pod in [&change.before, &change.after].into_iter().flatten() {
-            out.extend(owners::manager(view, &REPLICA_SET, pod).map(|set| QueueKey::of(set.key())));
+            out.extend(owners::manager(view, self.kind, pod).map(|set| QueueKey::of(set.key())));
         }
         if let Some(pod) = change.after.as_ref().filter(|pod| pod.controller().is_none()) {
-            out.extend(adopters(view, &REPLICA_SET, pod).into_iter().map(QueueKey::Object));
+            out.extend(adopters(view, self.kind, pod).into_iter().map(QueueKey::Object));
         }
     }
 
@@ -107,7 +121,7 @@ impl<'a> Set<'a> {
     fn read(key: &ObjectKey, view: &'a View) -> Option<Self> {
         let object = view.at(key)?;
         let value = object.value();
-        let selector = owners::selector(&value);
+        let selector = owners::selector(key.kind, &value);
         let ours = |pod: &Object| pod.controller().is_none_or(|controller| controller.uid == object.uid());
         let candidates = view.list(&POD, Some(object.namespace())).filter(|pod| ours(pod) && is_active(pod));
         let claim = owners::claim(object, &selector, candidates);

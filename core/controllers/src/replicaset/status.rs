@@ -1,7 +1,7 @@
 //! What a ReplicaSet says of its pods.
 
-use gantry_kinds::LabelSelector;
 use gantry_kinds::tree::list_at;
+use gantry_kinds::{LabelSelector, REPLICA_SET};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,9 @@ pub(super) fn status(set: &Set<'_>, now: Timestamp, failure: Option<(&str, &str)
     }
     let mut status: Map<String, Value> = set.value["status"].as_object().cloned().unwrap_or_default();
     status.insert("replicas".to_owned(), Value::from(set.active.len()));
-    status.insert("terminatingReplicas".to_owned(), Value::from(set.terminating));
+    if set.object.key().kind == &REPLICA_SET {
+        status.insert("terminatingReplicas".to_owned(), Value::from(set.terminating));
+    }
     write::count(&mut status, "fullyLabeledReplicas", labeled);
     write::count(&mut status, "readyReplicas", ready);
     write::count(&mut status, "availableReplicas", available);

@@ -48,7 +48,7 @@ fn status(world: &World, key: &ObjectKey) -> Value {
 fn pods_are_made_of_the_template() {
     let mut world = world();
     let key = set(&mut world, 3, 0);
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     assert_eq!(pods(&world).len(), 3);
     let pod = pods(&world)[0].value();
     assert_eq!(pod["metadata"]["generateName"], "rs-");
@@ -70,7 +70,7 @@ fn what_matches_is_adopted_and_what_does_not_is_let_go() {
     let stray = pod(&mut world, "stray", None, json!({"app": "web"}));
     let own = pod(&mut world, "own", Some(&uid), json!({"app": "other"}));
     let foreign = pod(&mut world, "foreign", Some("somebody"), json!({"app": "web"}));
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     let controller = |key: &ObjectKey| world.view.at(key).unwrap().controller().map(|c| c.uid.clone());
     assert_eq!(controller(&stray), Some(uid));
     assert_eq!(controller(&own), None);
@@ -121,15 +121,15 @@ fn pods_that_crowd_a_node_go_before_those_that_are_alone() {
 fn a_pod_is_available_after_it_was_ready_for_long_enough() {
     let mut world = world();
     let key = set(&mut world, 1, 10);
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     let pod = pods(&world)[0].key().clone();
     let now = time::stamp(world.now);
     ready(&mut world, &pod, &now);
-    let outcome = world.run_once(&mut ReplicaSets, &QueueKey::Object(key.clone()));
+    let outcome = world.run_once(&mut ReplicaSets::sets(), &QueueKey::Object(key.clone()));
     assert_eq!(outcome.again_in, Some(std::time::Duration::from_secs(10)));
     assert_eq!(status(&world, &key)["availableReplicas"], Value::Null);
     world.pass(10);
-    world.run_once(&mut ReplicaSets, &QueueKey::Object(key.clone()));
+    world.run_once(&mut ReplicaSets::sets(), &QueueKey::Object(key.clone()));
     assert_eq!(status(&world, &key)["availableReplicas"], 1);
 }
 
@@ -138,9 +138,9 @@ fn a_refused_pod_is_told_of_once_and_forgotten_when_it_works() {
     let mut world = world();
     let key = set(&mut world, 1, 0);
     let queued = QueueKey::Object(key.clone());
-    let outcome = ReplicaSets.reconcile(&queued, world.turn());
+    let outcome = ReplicaSets::sets().reconcile(&queued, world.turn());
     let refusal = Status::forbidden(&POD, "rs-x", "exceeded quota");
-    let said = ReplicaSets.refused(&queued, &outcome.intents[0], &refusal, world.turn());
+    let said = ReplicaSets::sets().refused(&queued, &outcome.intents[0], &refusal, world.turn());
     for intent in &said.intents {
         world.carry_out(intent).unwrap();
     }
@@ -148,7 +148,7 @@ fn a_refused_pod_is_told_of_once_and_forgotten_when_it_works() {
     assert_eq!(world.events, [("FailedCreate".to_owned(), format!("Error creating: {message}"))]);
     let condition = status(&world, &key)["conditions"][0].clone();
     assert_eq!((&condition["type"], &condition["message"]), (&json!("ReplicaFailure"), &json!(message)));
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     assert_eq!(status(&world, &key)["conditions"], Value::Null);
 }
 
@@ -156,10 +156,10 @@ fn a_refused_pod_is_told_of_once_and_forgotten_when_it_works() {
 fn terminating_pods_are_counted_apart_and_replaced() {
     let mut world = world();
     let key = set(&mut world, 1, 0);
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     let first = pods(&world)[0].key().clone();
     world.merge(&first, json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}));
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     assert_eq!(pods(&world).len(), 2);
     assert_eq!(
         (&status(&world, &key)["replicas"], &status(&world, &key)["terminatingReplicas"]),
@@ -173,7 +173,24 @@ fn nothing_is_created_where_nothing_may_be() {
     let key = set(&mut world, 3, 0);
     let namespace = ObjectKey::new(&gantry_kinds::NAMESPACE, "", "web");
     world.merge(&namespace, json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x"]}}));
-    world.settle(&mut [&mut ReplicaSets]);
+    world.settle(&mut [&mut ReplicaSets::sets()]);
     assert!(pods(&world).is_empty());
     assert_eq!(status(&world, &key)["replicas"], 0);
+}
+
+#[test]
+fn a_replication_controller_has_its_labels_as_selector() {
+    let mut world = world();
+    let key = world.put(
+        &REPLICATION_CONTROLLER,
+        json!({"metadata": {"name": "rc", "namespace": "web"}, "spec": {
+            "replicas": 2, "selector": {"app": "web"},
+            "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": []}},
+        }}),
+    );
+    pod(&mut world, "orphan", None, json!({"app": "web"}));
+    world.settle(&mut [&mut ReplicaSets::controllers()]);
+    assert_eq!(pods(&world).len(), 2);
+    assert!(pods(&world).iter().all(|pod| pod.controller().is_some_and(|c| c.kind == "ReplicationController")));
+    assert_eq!(status(&world, &key), json!({"replicas": 2, "fullyLabeledReplicas": 2, "observedGeneration": 1}));
 }
