@@ -59,6 +59,9 @@ const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 impl Strategy for NamespaceStrategy {
     fn default(&self, object: &mut Value) {
         let name = str_at(object, "/metadata/name").to_owned();
+        if str_at(object, "/status/phase").is_empty() {
+            object["status"]["phase"] = Value::from("Active");
+        }
         let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else { return };
         if !name.is_empty() {
             child_or_new(meta, "labels").insert(NAME_LABEL.to_owned(), Value::from(name));

@@ -17,10 +17,7 @@ pub fn check(name: &str, path: &Path, errors: &mut ErrorList) {
         return;
     };
     let labels: Vec<&str> = domain.split('.').collect();
-    if labels.len() < 2 {
-        let detail = "should be a domain with at least two segments separated by dots";
-        errors.push(FieldError::invalid(path, *domain, detail));
-    }
+    let short = labels.len() < 2;
     let of = |label: &str, wrong: Vec<String>| {
         wrong
             .into_iter()
@@ -29,6 +26,10 @@ pub fn check(name: &str, path: &Path, errors: &mut ErrorList) {
     };
     for label in labels {
         rules::each(domain, of(label, names::dns_label(label)), path, errors);
+    }
+    if short {
+        let detail = "should be a domain with at least two segments separated by dots";
+        errors.push(FieldError::invalid(path, *domain, detail));
     }
     rules::each(rest, of(rest, names::dns_subdomain(rest)), path, errors);
 }

@@ -4,12 +4,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::csi_driver::check_driver_name;
+use super::{persistent_volume, persistent_volume_claim};
 use crate::columns::{AGE, NAME, age_of, name};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::{self, IMMUTABLE};
-use crate::tree::{keep, list_at, map_at, str_at};
+use crate::tree::{int_at, keep, list_at, map_at, str_at};
 
 /// The row of `VolumeAttachment`.
 pub static VOLUME_ATTACHMENT: Kind = Kind {
@@ -50,7 +51,7 @@ pub static VOLUME_ATTACHMENT: Kind = Kind {
 /// What a driver says of a failure may have this many bytes.
 const MESSAGE_MAX: usize = 1024;
 /// Fields of a volume that make no sense in one that is written down in place.
-const NOT_INLINE: [&str; 4] = ["capacity", "claimRef", "persistentVolumeReclaimPolicy", "storageClassName"];
+const NOT_INLINE: [&str; 4] = ["capacity", "claimRef", "storageClassName", "nodeAffinity"];
 const ONE_SOURCE: &str = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
 
 fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
@@ -124,9 +125,22 @@ fn check_source(object: &Value, path: &Path, errors: &mut ErrorList) {
 }
 
 fn check_inline(volume: &Value, path: &Path, errors: &mut ErrorList) {
-    for field in NOT_INLINE.into_iter().filter(|field| volume.get(field).is_some_and(|value| !value.is_null())) {
+    let given = |field: &str| volume.get(field).filter(|value| !value.is_null());
+    for field in NOT_INLINE.into_iter().filter(|field| given(field).is_some()) {
         let detail = "may not be specified in the context of inline volumes";
         errors.push(FieldError::forbidden(&path.child(field), detail));
+    }
+    if given("persistentVolumeReclaimPolicy").is_some_and(|policy| policy != "" && policy != "Retain") {
+        let detail = "may only be Retain in the context of inline volumes";
+        errors.push(FieldError::forbidden(&path.child("persistentVolumeReclaimPolicy"), detail));
+    }
+    if given("volumeMode").is_some_and(|mode| mode != "Filesystem") {
+        let detail = "may not specify volumeMode other than Filesystem in the context of inline volumes";
+        errors.push(FieldError::forbidden(&path.child("volumeMode"), detail));
+    }
+    persistent_volume_claim::check_access_modes(volume, &path.child("accessModes"), errors);
+    if let Some(csi) = given("csi") {
+        persistent_volume::check_shared_source("csi", csi, path, errors);
     }
     if volume.get("csi").is_none_or(Value::is_null) {
         let detail = "has to be specified in the context of inline volumes";
@@ -148,6 +162,10 @@ fn check_status(object: &Value, errors: &mut ErrorList) {
         if str_at(object, &format!("/status/{field}/message")).len() > MESSAGE_MAX {
             let path = Path::new("status").child(field).child("message");
             errors.push(FieldError::too_long(&path, MESSAGE_MAX));
+        }
+        if let Some(code) = int_at(object, &format!("/status/{field}/errorCode")) {
+            let path = Path::new("status").child(field).child("errorCode");
+            rules::within(code, 0, i32::MAX.into(), &path, errors);
         }
     }
 }

@@ -143,7 +143,7 @@ fn check_mode(spec: &JobSpec, path: &Path, errors: &mut ErrorList) {
     if mode == Some("Indexed") {
         check_indexed(spec, path, errors);
     }
-    if matches!(mode, Some("NonIndexed")) {
+    if matches!(mode, None | Some("NonIndexed")) {
         let limits =
             [("backoffLimitPerIndex", spec.backoff_limit_per_index), ("maxFailedIndexes", spec.max_failed_indexes)];
         for (field, value) in limits {

@@ -180,6 +180,11 @@ pub fn check_status(new: &Value, _old: &Value) -> ErrorList {
     for list in ["capacity", "allocatedResources"] {
         let place = path.child(list);
         for (resource, amount) in map_at(new, &format!("/status/{list}")) {
+            let wrong = names::qualified_name(resource);
+            if list == "allocatedResources" && !wrong.is_empty() {
+                rules::each(resource, wrong, &place, &mut errors);
+                continue;
+            }
             if list == "allocatedResources" && !is_allocatable(resource) {
                 errors.push(FieldError::not_supported(&place, resource.as_str(), &["storage"]));
                 continue;
@@ -193,7 +198,10 @@ pub fn check_status(new: &Value, _old: &Value) -> ErrorList {
     }
     let place = path.child("allocatedResourceStatuses");
     for (resource, status) in map_at(new, "/status/allocatedResourceStatuses") {
-        if !is_allocatable(resource) {
+        let wrong = names::qualified_name(resource);
+        if !wrong.is_empty() {
+            rules::each(resource, wrong, &place, &mut errors);
+        } else if !is_allocatable(resource) {
             errors.push(FieldError::not_supported(&place, resource.as_str(), &["storage"]));
         } else if !status.as_str().is_some_and(|status| STATUSES.contains(&status)) {
             // wire: told of by the resource, not by the status.
