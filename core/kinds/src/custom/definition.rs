@@ -1,5 +1,6 @@
 //! A CustomResourceDefinition as decisions use it.
 
+use std::cmp::Ordering;
 use std::sync::OnceLock;
 
 use gantry_schema::structural::{self, Node};
@@ -12,6 +13,7 @@ use super::rules::Rules;
 use super::{path, validate};
 use crate::KindRef;
 use crate::field::{ErrorList, Path};
+use crate::groups;
 use crate::tree::{list_at, str_at};
 
 /// The largest whole number that a float holds exactly.
@@ -113,8 +115,11 @@ impl Version {
         let kind = row::row(&names);
         let api_version = kind.api_version();
         let warning = version.get("deprecationWarning").and_then(Value::as_str).map(str::to_owned);
-        let deprecation = (version["deprecated"] == true)
-            .then(|| warning.unwrap_or_else(|| format!("{api_version} {} is deprecated", kind.kind)));
+        let deprecation = (version["deprecated"] == true).then(|| {
+            let successor = successor(spec, kind).map(|newer| format!("; use {}/{newer} {}", kind.group, kind.kind));
+            let told = format!("{api_version} {} is deprecated{}", kind.kind, successor.unwrap_or_default());
+            warning.unwrap_or(told)
+        });
         let scale = version.pointer("/subresources/scale").and_then(|scale| {
             Some(Scale {
                 spec: path::simple(str_at(scale, "/specReplicasPath"))?,
@@ -220,6 +225,14 @@ impl Version {
         errors.extend(self.rules().check(object, old));
         errors
     }
+}
+
+/// The newest served version that is newer than this deprecated one, and is not deprecated itself.
+fn successor(spec: &Value, kind: KindRef) -> Option<&str> {
+    let lives = |version: &&Value| version["served"] == true && version["deprecated"] != true;
+    let names = list_at(spec, "/versions").iter().filter(lives).map(|version| str_at(version, "/name"));
+    let newer = names.filter(|name| groups::order_versions(kind.group, name, kind.version) == Ordering::Less);
+    newer.min_by(|one, other| groups::order_versions(kind.group, one, other))
 }
 
 /// The replicas that a scale shows are a count.
@@ -336,5 +349,29 @@ fn names(spec: &Value, version: &Value) -> Names {
             .iter()
             .map(|field| str_at(field, "/jsonPath").trim_start_matches('.').to_owned())
             .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_deprecated_version_names_the_newest_that_is_not() {
+        let version = |name: &str, served: bool, deprecated: bool| json!({"name": name, "served": served, "storage": name == "v1", "deprecated": deprecated});
+        let versions = [
+            version("v1", true, false),
+            version("v2beta1", true, true),
+            version("v2", false, false),
+            version("v1beta1", true, true),
+        ];
+        let definition = Definition::read(&json!({"metadata": {"name": "foos.g.io"}, "spec": {"group": "g.io",
+            "names": {"plural": "foos", "kind": "Foo"}, "versions": versions}}));
+        let told = |name: &str| definition.as_ref().unwrap().version(name).unwrap().deprecation.clone();
+        assert_eq!(told("v1beta1").as_deref(), Some("g.io/v1beta1 Foo is deprecated; use g.io/v1 Foo"));
+        assert_eq!(told("v2beta1").as_deref(), Some("g.io/v2beta1 Foo is deprecated; use g.io/v1 Foo"));
+        assert_eq!(told("v1"), None);
     }
 }

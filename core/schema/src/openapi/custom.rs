@@ -1,8 +1,14 @@
 //! Components of custom resources: the schema of the definition, with what every object has.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use serde_json::{Map, Value, json};
 
-use super::{Served, reference};
+use super::{Served, prose, reference};
+
+/// A built-in kind that has nothing but what every object has, and its data.
+const MODEL: &str = "io.k8s.api.core.v1.ConfigMap";
 
 pub(super) const OBJECT_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta";
 pub(super) const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
@@ -23,8 +29,7 @@ pub(super) fn add(schemas: &mut Map<String, Value>, resource: &Served<'_>, schem
     for (name, property) in type_meta() {
         properties[name] = property;
     }
-    properties["metadata"] =
-        json!({"description": "What every object has: names, labels, owners.", "allOf": [reference(OBJECT_META)]});
+    properties["metadata"] = json!({"description": described("metadata"), "allOf": [reference(OBJECT_META)]});
     if component.get("type").is_none() {
         component["type"] = json!("object");
     }
@@ -45,8 +50,14 @@ pub(super) fn add(schemas: &mut Map<String, Value>, resource: &Served<'_>, schem
 }
 
 fn type_meta() -> [(&'static str, Value); 2] {
-    let text = |what: &str| json!({"description": what, "type": "string"});
-    [("apiVersion", text("Group and version of this form of the object.")), ("kind", text("What the object is."))]
+    ["apiVersion", "kind"].map(|name| (name, json!({"description": described(name), "type": "string"})))
+}
+
+/// What is said of a field that every object has, in the words of the built-in kinds.
+fn described(field: &str) -> &'static str {
+    static WORDS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| prose::of([MODEL].into_iter()));
+    let of_model = |model: &'static Value| model["properties"][field]["description"].as_str();
+    WORDS.get(MODEL).and_then(of_model).unwrap_or_default()
 }
 
 fn mark(component: &mut Value, resource: &Served<'_>, kind: &str) {
@@ -83,6 +94,8 @@ mod tests {
         add(&mut all, &served, &schema);
         let foo = &all["com.example.front.v1.Foo"];
         assert_eq!(foo["properties"].as_object().unwrap().len(), 4);
+        let told = foo["properties"]["apiVersion"]["description"].as_str();
+        assert!(told.is_some_and(|told| told.starts_with("APIVersion defines")));
         assert_eq!(foo["x-kubernetes-selectable-fields"], json!([{"fieldPath": "spec.a"}]));
         assert_eq!(all["com.example.front.v1.FooList"]["required"], json!(["items"]));
         add(&mut all, &served, &json!({"x-kubernetes-preserve-unknown-fields": true}));

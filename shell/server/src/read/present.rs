@@ -124,30 +124,39 @@ impl Presenter {
 /// Objects on their way to a webhook: those of one version together, as many as fit in one question.
 #[derive(Default)]
 struct Batches {
-    /// Version, bytes, and the objects with their places.
-    open: Vec<(Value, usize, Vec<(usize, Value)>)>,
+    open: Vec<Batch>,
+}
+
+/// The objects of one question.
+struct Batch {
+    version: Value,
+    bytes: usize,
+    places: Vec<usize>,
+    objects: Vec<Value>,
 }
 
 impl Batches {
     fn add(&mut self, at: usize, value: Value, bytes: usize) {
-        let fits = |(version, size, objects): &&mut (Value, usize, Vec<(usize, Value)>)| {
-            *version == value["apiVersion"] && objects.len() < CONVERSION_OBJECTS && *size < CONVERSION_BYTES
+        let fits = |batch: &&mut Batch| {
+            batch.version == value["apiVersion"]
+                && batch.objects.len() < CONVERSION_OBJECTS
+                && batch.bytes < CONVERSION_BYTES
         };
         match self.open.iter_mut().rev().find(fits) {
-            Some((_, size, objects)) => {
-                *size += bytes;
-                objects.push((at, value));
+            Some(batch) => {
+                batch.bytes += bytes;
+                batch.places.push(at);
+                batch.objects.push(value);
             }
-            None => self.open.push((value["apiVersion"].clone(), bytes, vec![(at, value)])),
+            None => {
+                let version = value["apiVersion"].clone();
+                self.open.push(Batch { version, bytes, places: vec![at], objects: vec![value] });
+            }
         }
     }
 
     fn questions(self, lens: &Lens) -> (Vec<Vec<usize>>, Vec<Conversion>) {
-        let batches = self.open.into_iter().map(|(_, _, objects)| {
-            let (places, objects): (Vec<usize>, Vec<Value>) = objects.into_iter().unzip();
-            (places, lens.conversion(objects))
-        });
-        batches.unzip()
+        self.open.into_iter().map(|batch| (batch.places, lens.conversion(batch.objects))).unzip()
     }
 }
 
@@ -193,7 +202,7 @@ mod tests {
         }
         batches.add(1000, json!({"apiVersion": "g/v2"}), CONVERSION_BYTES);
         batches.add(1001, json!({"apiVersion": "g/v2"}), 1);
-        let sizes: Vec<_> = batches.open.iter().map(|(version, _, objects)| (version.clone(), objects.len())).collect();
+        let sizes: Vec<_> = batches.open.iter().map(|batch| (batch.version.clone(), batch.objects.len())).collect();
         let expected = [("g/v1", CONVERSION_OBJECTS), ("g/v2", 2), ("g/v1", 1), ("g/v2", 1)];
         assert_eq!(sizes, expected.map(|(version, count)| (json!(version), count)));
     }
