@@ -152,8 +152,13 @@ impl Watcher {
                 change = next_change(&mut self.held, &mut self.feed) => change,
             };
             let Ok(change) = change else { return Some(self.lagged()) };
-            if let Some(frame) = self.frame(&change).await {
-                return Some(frame);
+            let stop = self.stop.clone();
+            let frame = tokio::select! {
+                () = stop.cancelled() => return None,
+                frame = self.frame(&change) => frame,
+            };
+            if frame.is_some() {
+                return frame;
             }
         }
     }
