@@ -165,6 +165,7 @@ impl Strategy for NodeStrategy {
         check_taints(new_spec.taints.as_deref().unwrap_or_default(), &mut errors);
         check_resources(new, &mut errors);
         check_addresses(new, &mut errors);
+        check_cidrs(new_spec.pod_cidrs.as_deref().unwrap_or_default(), &mut errors);
         check_kept(&new_spec, &old_spec, &mut errors);
         errors
     }
@@ -203,7 +204,9 @@ fn check_kept(new: &NodeSpec, old: &NodeSpec, errors: &mut ErrorList) {
         errors.push(FieldError::forbidden(&spec.child("podCIDRs"), detail));
     }
     if old.provider_id.as_deref().is_some_and(|id| !id.is_empty()) && new.provider_id != old.provider_id {
-        errors.push(FieldError::invalid(&spec.child("providerID"), Value::Null, "field cannot be modified once set"));
+        let cleared = new.provider_id.as_deref().unwrap_or_default().is_empty();
+        let detail = if cleared { "field cannot be cleared once set" } else { "field cannot be modified once set" };
+        errors.push(FieldError::invalid(&spec.child("providerID"), Value::Null, detail));
     }
     if new.external_id != old.external_id {
         errors.push(FieldError::forbidden(&spec.child("externalID"), "may not be updated"));

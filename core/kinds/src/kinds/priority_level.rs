@@ -194,7 +194,7 @@ fn check_queuing(queuing: &Value, path: &Path, errors: &mut ErrorList) {
             errors.push(FieldError::invalid(&path.child(field), value, detail));
         }
     }
-    if hand <= 0 || queues <= 0 {
+    if hand <= 0 {
         return;
     }
     let mut wrong = |detail: String| errors.push(FieldError::invalid(&path.child("handSize"), hand, detail));

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::columns;
 use crate::names;
 use crate::row::{Kind, STORED_VERBS, Strategy, Subresource};
+use crate::tree::children;
 
 /// The row of `ServiceAccount`.
 pub static SERVICE_ACCOUNT: Kind = Kind {
@@ -37,6 +38,14 @@ struct ServiceAccountStrategy;
 const MOUNTABLE: &str = "kubernetes.io/enforce-mountable-secrets";
 
 impl Strategy for ServiceAccountStrategy {
+    fn default(&self, object: &mut Value) {
+        // Secrets are of the account's own namespace, and named by nothing else.
+        let Some(object) = object.as_object_mut() else { return };
+        for secret in children(object, "secrets") {
+            secret.retain(|field, _| field == "name");
+        }
+    }
+
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
         let annotated = new.pointer("/metadata/annotations").is_some_and(|a| a.get(MOUNTABLE).is_some());
         let text = "deprecated in v1.32+; prefer separate namespaces to isolate access to mounted secrets";

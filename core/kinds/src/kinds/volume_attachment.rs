@@ -10,7 +10,7 @@ use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::{self, IMMUTABLE};
-use crate::tree::{int_at, keep, list_at, map_at, str_at};
+use crate::tree::{int_at, keep, list_at, str_at};
 
 /// The row of `VolumeAttachment`.
 pub static VOLUME_ATTACHMENT: Kind = Kind {
@@ -139,21 +139,13 @@ fn check_inline(volume: &Value, path: &Path, errors: &mut ErrorList) {
         errors.push(FieldError::forbidden(&path.child("volumeMode"), detail));
     }
     persistent_volume_claim::check_access_modes(volume, &path.child("accessModes"), errors);
-    if let Some(csi) = given("csi") {
-        persistent_volume::check_shared_source("csi", csi, path, errors);
-    }
+    persistent_volume::check_sources(volume, path, errors);
     if volume.get("csi").is_none_or(Value::is_null) {
         let detail = "has to be specified in the context of inline volumes";
         errors.push(FieldError::required(&path.child("csi"), detail));
     }
     if list_at(volume, "/accessModes").is_empty() {
         errors.push(FieldError::required(&path.child("accessModes"), ""));
-    }
-    let source = |(field, value): (&String, &Value)| {
-        value.is_object() && !NOT_INLINE.contains(&field.as_str()) && field != "nodeAffinity"
-    };
-    if !map_at(volume, "").any(source) {
-        errors.push(FieldError::required(path, "must specify a volume type"));
     }
 }
 

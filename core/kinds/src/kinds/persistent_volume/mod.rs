@@ -6,7 +6,9 @@ mod validate;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub use self::sources::{check_driver, check_iscsi, check_shared as check_shared_source, default as default_source};
+pub use self::sources::{
+    check as check_sources, check_driver, check_iscsi, check_shared as check_shared_source, default as default_source,
+};
 use crate::columns::{AGE, NAME, age_of, name};
 use crate::field::{ErrorList, Path};
 use crate::kinds::persistent_volume_claim::{access_modes, class, old_class_warning, or_unset};

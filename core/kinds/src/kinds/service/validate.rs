@@ -10,7 +10,7 @@ use crate::field::{ErrorList, FieldError, Path, quote};
 use crate::meta::check_labels;
 use crate::names;
 use crate::rules;
-use crate::tree::str_at;
+use crate::tree::{int_at, str_at};
 use crate::typed;
 
 const AFFINITY_MAX: i32 = 86400;
@@ -60,15 +60,28 @@ pub fn update(new: &Value, old: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("spec");
     let before = str_at(old, "/spec/clusterIP");
-    if needs_address(old) && needs_address(new) && !before.is_empty() && str_at(new, "/spec/clusterIP") != before {
+    let now = str_at(new, "/spec/clusterIP");
+    let sound = now.is_empty() || now == "None" || names::ip(now).is_empty();
+    if needs_address(old) && needs_address(new) && !before.is_empty() && now != before && sound {
         let list = new.pointer("/spec/clusterIPs").cloned().unwrap_or(Value::Null);
         errors.push(FieldError::invalid(&path.child("clusterIPs").index(0), list, "may not change once set"));
+    }
+    let health = |service: &Value| {
+        let local = str_at(service, "/spec/externalTrafficPolicy") == "Local";
+        let port = int_at(service, "/spec/healthCheckNodePort").filter(|port| *port != 0);
+        port.filter(|_| local && str_at(service, "/spec/type") == "LoadBalancer")
+    };
+    if let (Some(now), Some(before)) = (health(new), health(old))
+        && now != before
+    {
+        errors.push(FieldError::forbidden(&path.child("healthCheckNodePort"), "field is immutable"));
     }
     let class = |service| str_at(service, "/spec/loadBalancerClass").to_owned();
     let balanced = |service| str_at(service, "/spec/type") == "LoadBalancer";
     if balanced(old) && balanced(new) && class(new) != class(old) {
         let path = path.child("loadBalancerClass");
-        errors.push(FieldError::invalid(&path, class(new), "may not change once set"));
+        let told = new.pointer("/spec/loadBalancerClass").cloned().unwrap_or(Value::Null);
+        errors.push(FieldError::invalid(&path, told, "may not change once set"));
     }
     errors.extend(service(new));
     errors
@@ -297,7 +310,7 @@ fn check_traffic(spec: &ServiceSpec, kind: &str, path: &Path, errors: &mut Error
         errors.push(FieldError::invalid(&external_path, external, detail));
     }
     let health = spec.health_check_node_port.unwrap_or(0);
-    if health < 0 && kind == "LoadBalancer" && external == "Local" {
+    if health != 0 && kind == "LoadBalancer" && external == "Local" {
         rules::port_number(health, &path.child("healthCheckNodePort"), errors);
     }
     if health != 0 && !(kind == "LoadBalancer" && external == "Local") {
