@@ -145,3 +145,21 @@ fn applied_fields_are_owned_as_the_schema_merges_them() {
     let strategic = request(v1, "web", "a", Operation::Patch(PatchKind::Strategic, json!({}).into()));
     assert_eq!(world.execute(&strategic).unwrap_err().code, 415);
 }
+
+#[test]
+fn fields_of_what_is_not_declared_are_owned_one_by_one() {
+    let mut world = World::new();
+    let mut definition = definition(json!({"type": "object", "properties": {
+        "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}));
+    definition["spec"]["versions"].as_array_mut().unwrap().truncate(1);
+    world.create(&CUSTOM_RESOURCE_DEFINITION, "", definition).unwrap();
+    let v1 = world.view.by_resource("g.io", "v1", "foos").unwrap();
+    let owned = |object: &Value| object["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].clone();
+    let (_, made) = world.create(v1, "web", foo("a", "v1", json!({"a": {"b": 1, "c": [1, {"d": 2}]}}))).unwrap();
+    let expected = json!({".": {}, "f:a": {".": {}, "f:b": {}, "f:c": {}}});
+    assert_eq!(owned(&made), expected);
+    let (_, changed) = world.patch(v1, "web", "a", json!({"spec": {"a": {"e": true}}})).unwrap();
+    assert_eq!(owned(&changed)["f:a"]["f:e"], json!({}));
+    let (_, flat) = world.patch(v1, "web", "a", json!({"spec": {"a": 7}})).unwrap();
+    assert_eq!(owned(&flat), json!({".": {}, "f:a": {}}));
+}

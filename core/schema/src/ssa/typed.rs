@@ -83,7 +83,17 @@ fn differ(form: Form<'_>, old: Option<&Value>, new: Option<&Value>) -> Change {
         _ => true,
     };
     let mut change = Change::default();
+    let deduced = form;
+    let form = form.seen(&[old, new]);
     let nature = form.nature();
+    if let (Some(before), Some(after)) = (old, new)
+        && deduced.nature() != nature
+        && before.is_object() != after.is_object()
+    {
+        // What was a map is none any more, or the other way round: all of the one goes, all of the other comes.
+        let (gone, come) = (differ(deduced, old, None), differ(deduced, None, new));
+        return Change { added: come.added, modified: Node::default(), removed: gone.removed };
+    }
     if nature == Nature::Leaf || (emptiness(old) && emptiness(new)) {
         match (old, new) {
             (None, Some(_)) => change.added.member = true,
