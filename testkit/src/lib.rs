@@ -6,6 +6,7 @@
 mod alone;
 pub mod api;
 mod caller;
+pub mod differential;
 mod etcd;
 mod gantry;
 pub mod history;

@@ -1,0 +1,116 @@
+//! What two servers cannot share, replaced by words.
+
+use serde_json::Value;
+
+use super::Reply;
+
+/// Header, code and body of an answer as one value.
+pub fn normalised(reply: &Reply) -> Value {
+    let text = String::from_utf8_lossy(&reply.body).into_owned();
+    let mut body = serde_json::from_str(&text).unwrap_or_else(|_| lines(&text));
+    object(&mut body);
+    let mut warnings: Vec<&str> = reply.header("warning");
+    warnings.dedup();
+    serde_json::json!({
+        "code": reply.code,
+        "type": reply.header("content-type"),
+        "warning": warnings,
+        "body": body,
+    })
+}
+
+/// A watch's frames, or a text.
+fn lines(text: &str) -> Value {
+    let frames: Option<Vec<Value>> = text.lines().map(|line| serde_json::from_str(line).ok()).collect();
+    frames.filter(|frames| !frames.is_empty()).map_or_else(|| Value::from(text), Value::from)
+}
+
+fn object(value: &mut Value) {
+    if value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"))
+        && let Some(items) = value["items"].as_array_mut()
+    {
+        for fields in items.iter_mut().filter_map(Value::as_object_mut) {
+            fields.remove("kind");
+            fields.remove("apiVersion");
+        }
+    }
+    walk("", value);
+}
+
+fn walk(name: &str, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.contains_key("generateName") && fields.contains_key("uid") {
+                fields.insert("name".to_owned(), Value::from("GENERATED"));
+            }
+            for (name, below) in fields.iter_mut() {
+                walk(name, below);
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| walk(name, item)),
+        Value::String(text) => {
+            let plain = match name {
+                "resourceVersion" if text.bytes().all(|byte| byte.is_ascii_digit()) && text.len() > 1 => {
+                    "RV".to_owned()
+                }
+                "continue" if !text.is_empty() => "CONTINUE".to_owned(),
+                "uid" if looks_like_uid(text.as_bytes()) => "UID".to_owned(),
+                _ => replaced(text),
+            };
+            *text = plain;
+        }
+        Value::Number(_) if name == "remainingItemCount" || name == "retryAfterSeconds" => *value = Value::from(0),
+        _ => {}
+    }
+}
+
+fn looks_like_uid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => *byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
+fn looks_like_time(text: &[u8]) -> bool {
+    const FORM: &[u8] = b"0000-00-00T00:00:00";
+    text.len() == FORM.len()
+        && text.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+}
+
+/// A text with uids and times in it replaced.
+fn replaced(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let bytes = rest.as_bytes();
+        if bytes.get(..36).is_some_and(looks_like_uid) {
+            (out, rest) = (out + "UID", &rest[36..]);
+        } else if bytes.get(..19).is_some_and(looks_like_time) {
+            let end = rest[19..].find(|c: char| !(c.is_ascii_digit() || c == '.' || c == 'Z'));
+            (out, rest) = (out + "TIME", end.map_or("", |end| &rest[19 + end..]));
+        } else {
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_servers_cannot_share_is_replaced_and_nothing_else() {
+        let body = serde_json::json!({"kind": "ConfigMap", "metadata": {
+            "name": "a", "uid": "0a1b2c3d-0000-4000-8000-000000000000", "resourceVersion": "12",
+            "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "12"}}});
+        let reply = Reply { code: 200, headers: Vec::new(), body: body.to_string().into_bytes() };
+        let metadata = &normalised(&reply)["body"]["metadata"];
+        assert_eq!(metadata["uid"], "UID");
+        assert_eq!(metadata["resourceVersion"], "RV");
+        assert_eq!(metadata["creationTimestamp"], "TIME");
+        assert_eq!(metadata["labels"]["a"], "12");
+    }
+}
