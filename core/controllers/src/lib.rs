@@ -12,6 +12,7 @@ mod custom_resources;
 mod deployment;
 mod endpointslice;
 mod event_expiry;
+mod flow_schemas;
 mod garbage;
 mod namespace;
 mod nodes;
@@ -104,6 +105,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(event_expiry::EventExpiry),
         Box::new(custom_resources::CustomResources),
         Box::new(api_services::ApiServices),
+        Box::new(flow_schemas::FlowSchemas),
     ]
 }
 
