@@ -4,10 +4,11 @@ use bytes::Bytes;
 use gantry_kinds::{FieldError, Path, Status};
 use gantry_registry::DeleteOptions;
 use gantry_schema::Schema;
+use gantry_schema::decode;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::body;
+use super::body::{self, Undecoded};
 use super::options::dry_run_error;
 use crate::Refusal;
 use crate::query::Query;
@@ -65,11 +66,10 @@ fn from_body(headers: &HeaderMap, bytes: &Bytes) -> Result<Value, Refusal> {
     let bad_request = |text: String| Box::new(Status::bad_request(text));
     let decoded = body::decode_by_type(headers, TYPE, bytes)?.map_err(|error| bad_request(error.to_string()))?;
     let value = decoded.value;
-    let kind = value["kind"].as_str().unwrap_or("DeleteOptions");
-    if kind != "DeleteOptions" {
-        let version = value["apiVersion"].as_str().unwrap_or_default();
+    let (version, kind) = decode::identity(&value).map_err(|error| bad_request(Undecoded::Text(error).to_string()))?;
+    if !kind.is_empty() && kind != "DeleteOptions" {
         return Err(bad_request(format!(
-            "no kind {kind:?} is registered for version {version:?} in scheme \"DeleteOptions\""
+            "no kind {kind:?} is registered for version {version:?} in scheme \"pkg/runtime/scheme.go:111\""
         )));
     }
     match gantry_schema::check(Schema::builtin(), TYPE, &value).wrong_type {
@@ -132,8 +132,12 @@ mod tests {
         );
         assert!(
             refused("", r#"{"kind":"Pod","apiVersion":"v1"}"#)
-                .starts_with("no kind \"Pod\" is registered for version \"v1\"")
+                .ends_with("for version \"v1\" in scheme \"pkg/runtime/scheme.go:111\"")
         );
+        for body in ["[]", "1", r#"{"kind":1}"#] {
+            let told = refused("", body);
+            assert!(told.starts_with("couldn't get version/kind; json parse error: json: cannot"), "{body}: {told}");
+        }
         assert!(refused("", "{bad").starts_with("couldn't get version/kind; json parse error: "));
     }
 }
