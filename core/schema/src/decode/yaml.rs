@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Options;
+use serde_saphyr::{Options, Spanned};
 
 use super::{DecodeError, Decoded, MAX_DEPTH, json};
 
@@ -40,7 +40,8 @@ pub fn yaml(body: &[u8]) -> Result<Decoded, DecodeError> {
     let duplicates = match first.duplicates.as_slice() {
         [] => Vec::new(),
         keys => {
-            let lines: Vec<String> = keys.iter().map(|key| format!("\n  key {key:?} already set in map")).collect();
+            let told = keys.iter().map(|(line, key)| format!("\n  line {line}: key {key:?} already set in map"));
+            let lines: Vec<String> = told.collect();
             vec![format!("yaml: unmarshal errors:{}", lines.concat())]
         }
     };
@@ -70,10 +71,10 @@ fn words(error: &serde_saphyr::Error) -> String {
     format!("{line}{}", text.lines().next().unwrap_or_default())
 }
 
-/// A tree with the keys that came twice in one map.
+/// A tree with the keys that came twice in one map, and the lines where they did.
 struct Node {
     value: Value,
-    duplicates: Vec<String>,
+    duplicates: Vec<(u64, String)>,
 }
 
 impl From<Value> for Node {
@@ -138,8 +139,9 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let (mut fields, mut duplicates) = (Map::new(), Vec::new());
-        while let Some(key) = access.next_key::<Node>()? {
-            let key = match key.value {
+        while let Some(key) = access.next_key::<Spanned<Node>>()? {
+            let line = key.referenced.line();
+            let key = match key.value.value {
                 Value::String(text) => text,
                 Value::Null => "null".to_owned(),
                 scalar @ (Value::Bool(_) | Value::Number(_)) => scalar.to_string(),
@@ -148,7 +150,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
             let node: Node = access.next_value()?;
             duplicates.extend(node.duplicates);
             if fields.insert(key.clone(), node.value).is_some() {
-                duplicates.push(key);
+                duplicates.push((line, key));
             }
         }
         Ok(Node { value: Value::Object(fields), duplicates })
@@ -182,7 +184,7 @@ mod tests {
     fn duplicates_are_told() {
         let decoded = super::yaml(b"spec:\n  replicas: 1\n  replicas: 2\n").expect("YAML");
         assert_eq!(decoded.value, json!({"spec": {"replicas": 2}}));
-        assert_eq!(decoded.duplicates, ["yaml: unmarshal errors:\n  key \"replicas\" already set in map"]);
+        assert_eq!(decoded.duplicates, ["yaml: unmarshal errors:\n  line 3: key \"replicas\" already set in map"]);
     }
 
     #[test]
