@@ -3,7 +3,7 @@ CARGO_TARGET_DIR ?= target
 export CARGO_TARGET_DIR
 GANTRY = $(CARGO_TARGET_DIR)/release/gantry
 
-.PHONY: demo demo-down demo-image build test unit lint e2e sim kill-loop conformance bench setup setup-test clean
+.PHONY: demo demo-down demo-image build test unit lint e2e sim kill-loop fuzz conformance bench setup setup-test clean
 
 demo: build demo-image ## a cluster with a real Deployment on this machine
 	scripts/demo $(GANTRY)
@@ -49,6 +49,12 @@ sim: ## whole clusters with faults, simulated from seeds
 KILLS ?= 1000
 kill-loop: ## kill -9 at every point of writing, and the history checked
 	GANTRY_KILLS=$(KILLS) cargo test --locked -p gantry-testkit --test failpoints -- --nocapture
+
+# make fuzz TARGET=cel SECONDS=60 SEED=7 tries inputs on one reader; TARGET=all on one after the other.
+TARGET ?= all
+SECONDS ?= 60
+fuzz: ## seeded inputs for everything that reads what clients send
+	cargo run --release --locked -p gantry-fuzz -- $(TARGET) --seconds $(SECONDS) --seed $(or $(SEED),1)
 
 # make conformance FOCUS='Watchers|Discovery' runs those tests; UPSTREAM names the folder with upstream's suite.
 conformance: export FOCUS ?= \[Conformance\]

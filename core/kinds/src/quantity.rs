@@ -191,7 +191,8 @@ fn shifted(digits: &str, point: usize, shift: i64, factor: i128) -> i128 {
     }
     let (kept, dropped) = if exponent < 0 {
         let cut = (trimmed.len() as i64 + exponent - 18).max(0);
-        let keep = (trimmed.len() as i64).min(cut + 36) as usize;
+        // More digits than these do not fit.
+        let keep = (trimmed.len() as i64).min(cut + 36).min(38) as usize;
         (&trimmed[..keep], trimmed[keep..].bytes().any(|c| c != b'0'))
     } else {
         (trimmed, false)

@@ -138,7 +138,8 @@ fn canonical_quantity(text: &str) -> Option<String> {
     let number_end = unsigned.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(unsigned.len());
     let (number, suffix) = unsigned.split_at(number_end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    if fraction.contains('.') || (whole.is_empty() && fraction.is_empty()) {
+    // A sign, a point or a suffix alone is nothing; no text at all is no quantity.
+    if fraction.contains('.') || text.is_empty() {
         return None;
     }
     let (format, base, exponent) = read_suffix(suffix)?;
@@ -151,6 +152,9 @@ fn canonical_quantity(text: &str) -> Option<String> {
     }
     let nanos = to_nanos(digits, base, exponent, scale);
     let text = match format {
+        Format::Decimal | Format::Exponent if nanos == CAP => {
+            large(digits, i64::from(exponent) - i64::from(scale), format == Format::Exponent)
+        }
         Format::Binary if nanos >= 1024 * 10_i128.pow(NANO) => binary(nanos),
         Format::Exponent => decimal(nanos, true),
         Format::Decimal | Format::Binary => decimal(nanos, false),
@@ -172,9 +176,45 @@ fn read_suffix(suffix: &str) -> Option<(Format, u32, i32)> {
     Some((Format::Exponent, 10, exponent))
 }
 
-/// `digits * base^exponent / 10^scale` in nanos, rounded up, capped at the largest 64-bit integer.
+/// The largest 64-bit integer in nanos. Binary amounts end there; decimal ones are written digit by digit beyond it.
+const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
+
+/// `digits * 10^power` in full, rounded up to nanos, with a power that has a suffix.
+fn large(digits: &str, power: i64, exponent_form: bool) -> String {
+    const SUFFIXES: [&str; 10] = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"];
+    let lowest = -i64::from(NANO);
+    let cut = usize::try_from(lowest - power).unwrap_or(0);
+    let (digits, power) = match digits.len().checked_sub(cut) {
+        _ if cut == 0 => (digits.to_owned(), power),
+        None => ("1".to_owned(), lowest),
+        Some(kept) if digits[kept..].bytes().all(|digit| digit == b'0') => (digits[..kept].to_owned(), lowest),
+        Some(kept) => (successor(&digits[..kept]), lowest),
+    };
+    let significant = digits.trim_end_matches('0');
+    let power = power + (digits.len() - significant.len()) as i64;
+    let highest = if exponent_form { power } else { power.min(18) };
+    let written = highest - highest.rem_euclid(3);
+    let zeros = "0".repeat(usize::try_from(power - written).unwrap_or(0));
+    let number = format!("{significant}{zeros}");
+    match written {
+        0 => number,
+        power if exponent_form => format!("{number}e{power}"),
+        power => format!("{number}{}", SUFFIXES[((power - lowest) / 3) as usize]),
+    }
+}
+
+/// The next whole number.
+fn successor(digits: &str) -> String {
+    let kept = digits.trim_end_matches('9');
+    let zeros = "0".repeat(digits.len() - kept.len());
+    match kept.char_indices().next_back() {
+        None => format!("1{zeros}"),
+        Some((at, last)) => format!("{}{}{zeros}", &kept[..at], last.to_digit(10).unwrap_or(0) + 1),
+    }
+}
+
+/// `digits * base^exponent / 10^scale` in nanos, rounded up, at most `CAP`.
 fn to_nanos(digits: &str, base: u32, exponent: i32, scale: i32) -> i128 {
-    const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
     let Ok(mantissa) = digits.parse::<i128>() else { return CAP };
     let mut shift = NANO as i32 - scale;
     let mut value = mantissa;
@@ -289,7 +329,16 @@ mod tests {
             ("00", "0"),
             ("5.", "5"),
             (".5", "500m"),
-            ("12E", "9223372036854775807"),
+            ("12E", "12E"),
+            ("16Ei", "9223372036854775807"),
+            ("1e19", "10e18"),
+            ("1.5e30", "1500e27"),
+            ("99999999999999999999.5", "99999999999999999999500m"),
+            ("99999999999999999999k", "99999999999999999999k"),
+            (".685758077580775807758077580775807758077", "685758078n"),
+            ("e7", "0"),
+            (".", "0"),
+            ("e", "refused"),
             ("1Ei", "1Ei"),
             ("1E", "1E"),
             ("1E2", "100"),

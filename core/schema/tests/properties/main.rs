@@ -8,9 +8,8 @@ mod strategic;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// The same few cases in every run; PROPTEST_CASES and PROPTEST_RNG_SEED draw others.
+/// A few cases, which PROPTEST_RNG_SEED chooses.
 fn bounded(cases: u32) -> ProptestConfig {
-    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(cases);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
