@@ -4,5 +4,6 @@ mod api;
 mod binary;
 mod consistency;
 mod conversion;
+mod hostile;
 mod tunnel;
 mod world;
