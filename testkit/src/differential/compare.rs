@@ -16,9 +16,13 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// All places in which two values differ.
+    /// All places in which two answers differ; answers of another code or kind differ as a whole.
     pub fn all(ours: &Value, upstream: &Value) -> Vec<Self> {
         let mut found = Vec::new();
+        if ours["code"] != upstream["code"] || ours["body"]["kind"] != upstream["body"]["kind"] {
+            let place = "answer".to_owned();
+            return vec![Difference { place, ours: ours.clone(), upstream: upstream.clone() }];
+        }
         collect(String::new(), ours, upstream, &mut found);
         found
     }

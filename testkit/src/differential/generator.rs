@@ -218,7 +218,7 @@ impl Place<'_> {
             8 => Request::json("POST", all, &self.sample.object),
             9 => Request::json("POST", format!("{all}?dryRun=Some"), &self.sample.object),
             10 => Request::json("POST", format!("{all}?fieldValidation=Some"), &self.sample.object),
-            _ => Request::bare("GET", one).accepting(*seeded.pick::<&str>(&ACCEPTS)),
+            _ => Request::bare("GET", one).accepting(seeded.pick::<&str>(&ACCEPTS)),
         }]
     }
 }

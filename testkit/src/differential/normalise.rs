@@ -4,6 +4,9 @@ use serde_json::Value;
 
 use super::Reply;
 
+/// The managers that the requests name, or have from their user agent.
+const CLIENTS: [&str; 2] = ["differential", "me"];
+
 /// Header, code and body of an answer as one value.
 pub fn normalised(reply: &Reply) -> Value {
     let text = String::from_utf8_lossy(&reply.body).into_owned();
@@ -42,6 +45,10 @@ fn walk(name: &str, value: &mut Value) {
         Value::Object(fields) => {
             if fields.contains_key("generateName") && fields.contains_key("uid") {
                 fields.insert("name".to_owned(), Value::from("GENERATED"));
+            }
+            if let Some(Value::Array(entries)) = fields.get_mut("managedFields") {
+                // What controllers own depends on when they came by.
+                entries.retain(|entry| CLIENTS.iter().any(|client| entry["manager"] == *client));
             }
             for (name, below) in fields.iter_mut() {
                 walk(name, below);

@@ -11,7 +11,7 @@ use gantry_testkit::{Alone, PATIENCE, wait_for};
 use serde_json::json;
 
 /// How many cases a run has unless it is told otherwise.
-const CASES: u64 = 600;
+const CASES: u64 = 400;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{name} is no number: {text}")))
