@@ -12,6 +12,7 @@ mod discovery;
 mod extension;
 mod failpoints;
 mod fairness;
+mod gather;
 mod health;
 pub mod limits;
 mod metrics;

@@ -90,3 +90,7 @@ pub const CONVERTED_CHANGES: usize = 256;
 pub const FORWARDED: usize = 256;
 /// Items of a binary list that are measured before others get the thread.
 pub(crate) const ITEMS_MEASURED: usize = 64;
+/// Bytes of small writes that wait for the end of a connection's turn.
+pub(crate) const GATHERED_BYTES: usize = 32 << 10;
+/// A write of so many bytes is sent by itself.
+pub(crate) const GATHERED_WRITE: usize = 8 << 10;

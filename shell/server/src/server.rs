@@ -22,6 +22,7 @@ use crate::authn::{KeyError, Keys, Peer, Verifier};
 use crate::discovery::Discovery;
 use crate::extension::Extension;
 use crate::fairness::Fairness;
+use crate::gather::Gathered;
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
@@ -218,7 +219,7 @@ async fn connection(
     let _ = stream.set_nodelay(true);
     let watches = Watches::default();
     let from = stream.peer_addr().ok().map(|address| Remote(address.ip()));
-    let stream = Patient::new(stream, watches.clone());
+    let (stream, sender) = Gathered::new(Patient::new(stream, watches.clone()));
     let tls = match tokio::time::timeout(limits::HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(tls)) => tls,
         Ok(Err(error)) => {
@@ -239,14 +240,16 @@ async fn connection(
     });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(tls), service);
     let mut connection = std::pin::pin!(connection);
-    let outcome = tokio::select! {
-        outcome = connection.as_mut() => outcome,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let served = async {
+        tokio::select! {
+            outcome = connection.as_mut() => outcome,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
         }
     };
-    if let Err(error) = outcome {
+    if let Err(error) = sender.drive(served).await {
         tracing::debug!(%error, "a connection broke");
     }
 }

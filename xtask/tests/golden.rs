@@ -11,7 +11,7 @@ use serde_json::Value;
 
 /// The folder of the golden files, if they are there.
 fn folder() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/kubernetes-1.37");
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/kubernetes-1.37");
     let data = std::env::var_os("GANTRY_UPSTREAM_DATA").map_or(beside, PathBuf::from);
     Some(data.join("golden")).filter(|folder| folder.is_dir())
 }
