@@ -1,6 +1,6 @@
 //! DELETE: preconditions, grace, finalizers; the object is removed once nothing holds it any more.
 
-use gantry_kinds::{CUSTOM_RESOURCE_DEFINITION, NAMESPACE, POD, SERVICE, SERVICE_ACCOUNT, Status};
+use gantry_kinds::{CUSTOM_RESOURCE_DEFINITION, JOB, KindRef, NAMESPACE, REPLICATION_CONTROLLER, SERVICE, Status};
 use gantry_view::Object;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -14,6 +14,20 @@ use crate::{admission, definition, meta, refuse, service};
 const ORPHAN: &str = "orphan";
 /// Holds an owner until its dependents are gone.
 const FOREGROUND: &str = "foregroundDeletion";
+
+/// Kinds of the core group whose deletions answer with the object.
+const SHOWN: [&str; 7] = [
+    "persistentvolumeclaims",
+    "persistentvolumes",
+    "pods",
+    "podtemplates",
+    "resourcequotas",
+    "serviceaccounts",
+    "services",
+];
+/// wire: said to whoever does not say what is to become of a job's pods.
+const PODS_ARE_LEFT: &str = "child pods are preserved by default when jobs are deleted; set \
+    propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning";
 
 pub(crate) fn decide(case: &Case<'_>, options: &DeleteOptions) -> Result<Decision, Refusal> {
     let old = case.existing()?;
@@ -30,7 +44,7 @@ pub(crate) fn delete(
     mut object: Value,
     options: &DeleteOptions,
 ) -> Result<Decision, Refusal> {
-    collect_finalizers(&mut object, options);
+    collect_finalizers(old.key().kind, &mut object, options);
     if old.key().kind == &NAMESPACE {
         return delete_namespace(case, old, object);
     }
@@ -45,7 +59,10 @@ pub(crate) fn delete(
         meta.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
     }
     let left = object["metadata"].get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
-    let draft = Draft::default();
+    let mut draft = Draft::default();
+    if old.key().kind == &JOB && options.propagation.is_none() {
+        draft.warnings.push(PODS_ARE_LEFT.to_owned());
+    }
     if held || left > 0 {
         return draft.save(case, Some(old), object);
     }
@@ -57,10 +74,17 @@ fn removed(case: &Case<'_>, old: &Object, object: Value, mut draft: Draft) -> De
     if kind == &SERVICE {
         service::release(case, &object, &mut draft);
     }
-    // wire: these three answer with the object that is gone, all others with a Status.
-    let shown = [&POD, &SERVICE, &SERVICE_ACCOUNT].contains(&kind);
-    let reply = if shown { object } else { gone(old) };
+    let reply = if is_shown(kind) { object } else { gone(old) };
     draft.remove(case, old, reply)
+}
+
+/// wire: some kinds answer with the object that is gone, all others with a Status.
+fn is_shown(kind: KindRef) -> bool {
+    match kind.group {
+        "" => SHOWN.contains(&kind.plural),
+        "storage.k8s.io" => kind.plural != "csistoragecapacities",
+        group => group == "resource.k8s.io",
+    }
 }
 
 fn gone(old: &Object) -> Value {
@@ -107,13 +131,15 @@ fn preconditions(case: &Case<'_>, old: &Object, options: &DeleteOptions) -> Resu
 }
 
 /// Sets or clears the finalizers of the garbage collector as the propagation policy says.
-fn collect_finalizers(object: &mut Value, options: &DeleteOptions) {
+fn collect_finalizers(kind: KindRef, object: &mut Value, options: &DeleteOptions) {
     let now: Vec<String> = meta::texts(object, "finalizers").into_iter().map(str::to_owned).collect();
     let has = |finalizer: &str| now.iter().any(|f| f == finalizer);
     let (orphan, foreground) = match options.propagation.as_deref() {
         Some("Orphan") => (true, false),
         Some("Foreground") => (false, true),
         Some(_) => (false, false),
+        // wire: these two are older than the garbage collector, and let go what is theirs.
+        None if [&JOB, &REPLICATION_CONTROLLER].contains(&kind) && !has(FOREGROUND) => (true, false),
         None => (has(ORPHAN), has(FOREGROUND)),
     };
     if orphan == has(ORPHAN) && foreground == has(FOREGROUND) {

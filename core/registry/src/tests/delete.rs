@@ -1,4 +1,4 @@
-use gantry_kinds::{CONFIG_MAP, NAMESPACE, POD, SERVICE_ACCOUNT};
+use gantry_kinds::{CONFIG_MAP, NAMESPACE, POD, REPLICATION_CONTROLLER, SERVICE_ACCOUNT};
 use serde_json::json;
 
 use super::*;
@@ -110,4 +110,20 @@ fn namespaces_are_marked_emptied_and_finalized() {
     let ask = sub(request(&NAMESPACE, "", "web", Operation::Update(body.into())), "finalize");
     world.execute(&ask).expect("finalized");
     assert!(world.get(&NAMESPACE, "", "web").is_none());
+}
+
+#[test]
+fn replication_controllers_let_go_of_their_pods_unless_told_otherwise() {
+    let mut world = World::new();
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    for (name, options, finalizers) in
+        [("silent", DeleteOptions::default(), Some(json!(["orphan"]))), ("told", policy("Background"), None)]
+    {
+        let spec = json!({"selector": {"a": "b"}, "template": template});
+        let body = json!({"metadata": {"name": name}, "spec": spec});
+        world.create(&REPLICATION_CONTROLLER, "web", body).expect("created");
+        world.delete(&REPLICATION_CONTROLLER, "web", name, options).expect("deleted");
+        let left = world.get(&REPLICATION_CONTROLLER, "web", name);
+        assert_eq!(left.map(|left| left["metadata"]["finalizers"].clone()), finalizers, "{name}");
+    }
 }
