@@ -23,12 +23,18 @@ use super::token::Token;
 use crate::Refusal;
 use crate::app::{App, Call};
 use crate::limits::{GZIP_FROM, PIECE_BYTES};
-use crate::negotiate::{Accepted, Format, Offer, accept};
+use crate::negotiate::{Accepted, Format, Offer, Shape, accept};
 use crate::respond::{self, Answer, BodyError};
 
 /// Answers LIST.
 pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::objects(kind))?;
+    if accepted.shape == Shape::Metadata {
+        let group = kind.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
+        let object = format!("*{group}.{}List", kind.kind);
+        let text = format!("you requested PartialObjectMetadata, but the requested object is a list ({object})");
+        return Err(Box::new(Status::new(406, "NotAcceptable", text)));
+    }
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = options.revision()?;
     let exact = revision.filter(|_| options.matching == Match::Exact);
@@ -166,7 +172,6 @@ mod tests {
     use gantry_kinds::CONFIG_MAP;
 
     use super::*;
-    use crate::negotiate::Shape;
     use crate::query::Query;
 
     fn pieces(count: usize, bytes: usize) -> Pieces {

@@ -47,6 +47,10 @@ async fn objects_lists_and_refusals_come_in_the_form_that_is_preferred() {
     let partial = read(metadata.send("GET", MAPS, "").await, LIST).await;
     assert_eq!(&partial.2["kind"], "PartialObjectMetadataList");
     assert!(partial.2["items"].as_array().unwrap().iter().all(|item| item.get("data").is_none()));
+    let single = world.admin().await.with("accept", "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+    let (code, refused) = single.ask("GET", MAPS, "").await;
+    let text = "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)";
+    assert_eq!((code, &refused["message"]), (406, &json!(text)));
     world.server.shutdown().await;
 }
 

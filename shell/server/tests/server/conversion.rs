@@ -136,6 +136,10 @@ async fn every_version_reads_lists_and_watches_what_another_wrote() {
     assert_eq!(webhook.calls.load(Ordering::Relaxed), 1, "watchers share a conversion");
     let made = admin.create(&path("v2", ""), foo("v2", "b", json!({"new": "y"}))).await;
     assert_eq!((&made["apiVersion"], &made["spec"]), (&json!("g.io/v2"), &json!({"new": "y"})));
+    // Watchers asked for it, too: once they have it, nobody asks but the list.
+    for watch in [&mut watch, &mut other] {
+        assert_eq!(watch.next().await.unwrap().1, "b");
+    }
     let before = webhook.calls.load(Ordering::Relaxed);
     let list = admin.get(&path("v2", "")).await;
     let specs: Vec<&Value> = list["items"].as_array().unwrap().iter().map(|item| &item["spec"]).collect();
