@@ -10,6 +10,7 @@ mod api_services;
 mod check;
 mod custom_resources;
 mod deployment;
+mod disruption;
 mod endpointslice;
 mod event_expiry;
 mod flow_schemas;
@@ -106,6 +107,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(custom_resources::CustomResources),
         Box::new(api_services::ApiServices),
         Box::new(flow_schemas::FlowSchemas),
+        Box::new(disruption::Disruption),
     ]
 }
 

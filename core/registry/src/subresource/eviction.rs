@@ -1,8 +1,9 @@
-//! `pods/eviction`: deletes a pod the polite way, and says so in its status.
+//! `pods/eviction`: deletes a pod the polite way, if its disruption budget allows it, and says so in its status.
 
 use gantry_kinds::Status;
 use serde_json::{Value, json};
 
+use super::budget;
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
 use crate::commit::success;
@@ -20,13 +21,15 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
     let options = delete_options(&eviction);
     let dry = eviction.pointer("/deleteOptions/dryRun").and_then(Value::as_array).is_some_and(|run| !run.is_empty());
     let mut pod = old.value();
+    let taken = budget::take(case, old, &pod)?;
     if old.header.deleted.is_none() {
         disrupted(case, &mut pod);
     }
     let decision = delete::delete(case, old, pod, &options)?;
     Ok(match decision {
         Decision::Commit { warnings, .. } if dry => Decision::Reply { reply: success(201), code: 201, warnings },
-        Decision::Commit { writes, guards, warnings, .. } => {
+        Decision::Commit { mut writes, guards, warnings, .. } => {
+            writes.extend(taken);
             Decision::Commit { writes, guards, reply: success(201), code: 201, warnings }
         }
         Decision::Reply { warnings, .. } => Decision::Reply { reply: success(201), code: 201, warnings },

@@ -1,5 +1,6 @@
 //! Subresources whose body is not the object itself.
 
 pub(crate) mod binding;
+mod budget;
 pub(crate) mod eviction;
 pub mod scale;

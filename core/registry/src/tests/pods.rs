@@ -1,4 +1,4 @@
-use gantry_kinds::{NODE, POD, PRIORITY_CLASS, RUNTIME_CLASS, SERVICE_ACCOUNT};
+use gantry_kinds::{NODE, POD, POD_DISRUPTION_BUDGET, PRIORITY_CLASS, RUNTIME_CLASS, SERVICE_ACCOUNT};
 use serde_json::json;
 
 use super::*;
@@ -88,6 +88,44 @@ fn eviction_deletes() {
     let (code, reply) = post(&mut world, "p", "eviction", json!({"metadata": {"name": "p"}})).expect("evicted");
     assert_eq!((code, &reply["code"]), (201, &json!(201)));
     assert!(world.get(&POD, "web", "p").is_none());
+}
+
+#[test]
+fn an_eviction_takes_from_the_budget_of_its_pod() {
+    let mut world = World::new();
+    let status_of = |kind, name: &str, status: Value| {
+        sub(request(kind, "web", name, Operation::Patch(PatchKind::Merge, json!({"status": status}).into())), "status")
+    };
+    for name in ["p", "q", "pending"] {
+        let mut body = pod(name, json!({}));
+        body["metadata"]["labels"] = json!({"a": "b"});
+        world.create(&POD, "web", body).expect("created");
+    }
+    let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
+    for name in ["p", "q"] {
+        world.execute(&status_of(&POD, name, ready.clone())).expect("running");
+    }
+    let spec = json!({"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}});
+    let body = json!({"metadata": {"name": "b1"}, "spec": spec});
+    world.create(&POD_DISRUPTION_BUDGET, "web", body).expect("created");
+    let evict = |world: &mut World, name: &str| post(world, name, "eviction", json!({"metadata": {"name": name}}));
+    let said = |answer: Answer| answer.expect_err("refused").causes[0].message.clone();
+    assert_eq!(said(evict(&mut world, "p")), "The disruption budget b1 is still being processed by the server.");
+    let counted = json!({"observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": 2, "desiredHealthy": 1,
+        "expectedPods": 2});
+    world.execute(&status_of(&POD_DISRUPTION_BUDGET, "b1", counted)).expect("counted");
+    evict(&mut world, "pending").expect("nobody is disrupted");
+    evict(&mut world, "p").expect("one may go");
+    let left = world.get(&POD_DISRUPTION_BUDGET, "web", "b1").expect("a budget")["status"].clone();
+    assert_eq!((&left["disruptionsAllowed"], left["disruptedPods"].get("p").is_some()), (&json!(0), true));
+    let why = "The disruption budget b1 needs 1 healthy pods and has 2 currently";
+    assert_eq!(said(evict(&mut world, "q")), why);
+    assert!(world.get(&POD, "web", "q").is_some());
+    let spec = json!({"maxUnavailable": 1, "selector": {}});
+    let body = json!({"metadata": {"name": "b2"}, "spec": spec});
+    world.create(&POD_DISRUPTION_BUDGET, "web", body).expect("created");
+    let why = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
+    refused(evict(&mut world, "q"), 500, why);
 }
 
 #[test]
