@@ -1,8 +1,9 @@
 //! Small writes of one turn of a connection, sent in one: fifty watches that share a connection are told of a change by
 //! one call to the kernel instead of fifty.
 //!
-//! Invariant: whatever a turn of the connection's task has written is handed to the kernel at the end of that turn, or
-//! as soon as there is room; nothing waits for more to come. Before the first turn and after the last one (a connection
+//! Invariant: whatever a turn of the connection's task has written is handed to the kernel at the end of the turn after
+//! it, or as soon as there is room; that turn comes when all tasks that are ready now have had theirs, and nothing waits
+//! for more than that. Before the first turn and after the last one (a connection
 //! that was upgraded) every flush is one.
 
 use std::future::poll_fn;
@@ -41,17 +42,20 @@ impl<S: AsyncWrite + Unpin> Gathered<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Sender<S> {
-    /// Drives a connection over the stream: what a turn has written is sent when the turn is over.
+    /// Drives a connection over the stream: what a turn has written is sent when the next one is over.
     pub(crate) async fn drive<T>(&self, connection: impl Future<Output = T>) -> T {
         self.0.lock().at_once = false;
         let mut connection = std::pin::pin!(connection);
+        let mut held = false;
         let outcome = poll_fn(|context| {
             let turn = connection.as_mut().poll(context);
-            if turn.is_pending()
-                && let Poll::Ready(Err(_)) = self.0.lock().poll_send(context)
-            {
-                // The connection learns of it when it reads or writes, which it is to do now.
-                context.waker().wake_by_ref();
+            if turn.is_pending() {
+                let mut state = self.0.lock();
+                held = !held && !state.waiting.is_empty();
+                // A failure shows when the connection reads or writes, which it is to do now.
+                if held || matches!(state.poll_send(context), Poll::Ready(Err(_))) {
+                    context.waker().wake_by_ref();
+                }
             }
             turn
         })
@@ -185,6 +189,7 @@ mod tests {
                     gathered.flush().await.unwrap();
                 }
                 assert_eq!(sender.0.lock().stream.writes, 1);
+                tokio::task::yield_now().await;
                 tokio::task::yield_now().await;
                 assert_eq!(sender.0.lock().stream.writes, 2);
                 gathered.write_all(b"z").await.unwrap();
