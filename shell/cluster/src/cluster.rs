@@ -89,6 +89,8 @@ pub struct Cluster {
     /// Why the view follows the store no longer.
     ended: watch::Sender<Option<StoreError>>,
     seed: AtomicU64,
+    /// The last revision that compaction was asked to forget.
+    pub(crate) horizon: AtomicU64,
     metrics: Metrics,
     /// Who answers what decisions ask.
     oracle: OnceLock<Arc<dyn Oracle>>,
@@ -113,6 +115,7 @@ impl Cluster {
             doubts: watch::channel(0).0,
             ended: watch::channel(None).0,
             seed: AtomicU64::new(setup.seed),
+            horizon: AtomicU64::new(0),
             metrics: Metrics::default(),
             oracle: OnceLock::new(),
         });
@@ -185,6 +188,12 @@ impl Cluster {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
+    }
+
+    /// The revision up to which lists of the past are over, as those of a store that was compacted. The feed may reach
+    /// back further: watches go on where they were.
+    pub fn horizon(&self) -> u64 {
+        self.horizon.load(Ordering::Relaxed)
     }
 
     /// A feed of what is about `topic`. 410 `Expired` when `from` is older than what is in memory.

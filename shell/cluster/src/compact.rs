@@ -1,6 +1,7 @@
 //! Keeps the store's log short: what is older than the last interval is forgotten, in small steps, for ever.
 
 use std::sync::Weak;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::Cluster;
@@ -12,7 +13,12 @@ pub(crate) async fn keep_compacting(cluster: Weak<Cluster>) {
     let Some(mut horizon) = cluster.upgrade().map(|c| c.store().revision()) else { return };
     loop {
         tokio::time::sleep(interval()).await;
-        let Some(store) = cluster.upgrade().map(|c| c.store().clone()) else { return };
+        let Some(store) = cluster.upgrade().map(|cluster| {
+            cluster.horizon.store(horizon, Ordering::Relaxed);
+            cluster.store().clone()
+        }) else {
+            return;
+        };
         loop {
             failpoint!("cluster::before_compact");
             let compacted = store.compact(horizon).await;

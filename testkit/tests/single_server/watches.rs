@@ -34,6 +34,42 @@ fn f16_a_watch_from_a_compacted_revision_is_told_410() {
     runtime.block_on(bookmarks_keep_a_quiet_watch_fresh(&api));
 }
 
+/// A list of the past is over as soon as the store was compacted, and its token leads on.
+#[test]
+fn f16_pages_go_on_without_consistency_after_a_compaction() {
+    let mut server = Alone::new();
+    let api = server.start("cluster::compact_every=return(50)");
+    let runtime = Runtime::new().expect("a runtime");
+    runtime.block_on(async {
+        let mut client = api.client();
+        for name in ["a", "b", "c"] {
+            assert_eq!(create(&mut client, name, 10).await.code, 201);
+        }
+        let first = client.get(&format!("{CONFIGMAPS}?limit=1"), REQUEST).await.expect("an answer").body;
+        let token = first["metadata"]["continue"].as_str().expect("a token").to_owned();
+        let begun = Instant::now();
+        let mut number = 0;
+        let expired = loop {
+            // Compaction leaves the newest revision alone: something must happen meanwhile.
+            number += 1;
+            assert_eq!(create(&mut client, &format!("more-{number}"), 10).await.code, 201);
+            let answer =
+                client.get(&format!("{CONFIGMAPS}?limit=1&continue={token}"), REQUEST).await.expect("an answer");
+            if answer.code == 410 {
+                break answer.body;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(30), "{}", answer.body);
+            sleep(Duration::from_millis(20)).await;
+        };
+        let token = expired["metadata"]["continue"].as_str().expect("a fresh token").to_owned();
+        let query = format!("{CONFIGMAPS}?limit=1&continue={token}");
+        let second = client.get(&query, REQUEST).await.expect("an answer");
+        assert_eq!(second.code, 200, "{}", second.body);
+        assert!(second.body["metadata"]["resourceVersion"] != first["metadata"]["resourceVersion"]);
+        assert!(second.body["items"][0]["metadata"]["name"] != first["items"][0]["metadata"]["name"]);
+    });
+}
+
 /// Writes until the server has forgotten everything before.
 async fn outlive(api: &Api) {
     let writers = (0..16).map(|writer| {

@@ -75,6 +75,9 @@ pub(crate) async fn collect(
         return Err(Some(too_large(revision, now)));
     }
     if revision < now {
+        if revision < cluster.horizon() {
+            return Err(None);
+        }
         // What was selected of objects that are still to be shown, they tell themselves.
         let matches = |object: &Object| presenter.is_some() || selection.matches(object);
         objects = rewind(cluster, kind, namespace, matches, objects, (revision, now)).ok_or(None)?;
