@@ -20,18 +20,28 @@ async fn done(store: &EmbeddedStore, txn: Txn) -> u64 {
     }
 }
 
-/// The directory as a crash would leave it: copied while the store is open.
+/// The directory as a crash would leave it: copied while the store is open. A file that was there when the directory was
+/// read, and is not when it is copied, was put in its place meanwhile: then all is copied again.
 fn crash_copy(from: &Path, to: &Path) {
+    while !is_copied(from, to) {
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+fn is_copied(from: &Path, to: &Path) -> bool {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
+    fs::read_dir(from).unwrap().all(|entry| {
         let entry = entry.unwrap();
         let target = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
-            crash_copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+            return is_copied(&entry.path(), &target);
         }
-    }
+        match fs::copy(entry.path(), target) {
+            Ok(_) => true,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => panic!("{error}"),
+        }
+    })
 }
 
 #[tokio::test]
