@@ -27,7 +27,7 @@ pub fn document(server: &str, ca_pem: &str, leaf: &Leaf) -> Value {
 
 /// The kubeconfig of the agent of node `name`.
 pub fn of_node(server: &str, authority: &Authority, name: &str) -> Result<Value> {
-    let leaf = authority.issue_client(&format!("system:node:{name}"), "system:nodes")?;
+    let leaf = authority.issue_client(&format!("system:node:{name}"), Some("system:nodes"))?;
     Ok(document(server, authority.cert_pem(), &leaf))
 }
 

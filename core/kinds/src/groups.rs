@@ -43,16 +43,21 @@ pub fn priority(group: &str, version: &str) -> (i32, i32) {
     known.map_or((CUSTOM, CUSTOM_VERSION), |(_, group, version)| (*group, *version))
 }
 
-/// The order in which clients are told of groups: the more important first.
-pub fn order(one: &str, other: &str) -> Ordering {
-    let key = |group| (Reverse(priority(group, "").0), group);
+/// Whether a group is one of the kind table.
+pub fn is_built_in(group: &str) -> bool {
+    PRIORITIES.iter().any(|(name, _, _)| *name == group)
+}
+
+/// Stable versions before beta and alpha ones, and newer before older ones.
+pub fn by_maturity(one: &str, other: &str) -> Ordering {
+    let key = |version| (Reverse(maturity(version)), version);
     key(one).cmp(&key(other))
 }
 
 /// The order of the versions of a group: by priority, then stable ones before beta and alpha, then newer ones first.
 pub fn order_versions(group: &str, one: &str, other: &str) -> Ordering {
-    let key = |version| (Reverse(priority(group, version).1), Reverse(maturity(version)), version);
-    key(one).cmp(&key(other))
+    let priority = |version| Reverse(priority(group, version).1);
+    priority(one).cmp(&priority(other)).then_with(|| by_maturity(one, other))
 }
 
 /// How far a version is: `v2` is further than `v1`, that than `v2beta1`, that than `v2alpha5`, and that than any
@@ -80,13 +85,6 @@ fn maturity(version: &str) -> (u8, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn groups_come_by_importance_and_then_by_name() {
-        let mut groups = ["stable.example.com", "resource.k8s.io", "apps", "a.example.com", "discovery.k8s.io", ""];
-        groups.sort_by(|a, b| order(a, b));
-        assert_eq!(groups, ["", "apps", "discovery.k8s.io", "resource.k8s.io", "a.example.com", "stable.example.com"]);
-    }
 
     #[test]
     fn versions_come_by_maturity() {

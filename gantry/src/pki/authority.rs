@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use aws_lc_rs::hkdf;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, SanType,
@@ -16,6 +18,11 @@ const BACKDATE: Duration = Duration::from_secs(3600);
 /// Leaves are made anew at every start, so a year is the longest that a process may run.
 const LEAF_LIFE: Duration = Duration::from_secs(365 * 24 * 3600);
 const AUTHORITY_LIFE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Names of the authorities: of this cluster, and of its servers where they speak for their clients.
+const CLUSTER: &str = "gantry-ca";
+const FRONT_PROXY: &str = "gantry-front-proxy-ca";
+/// Bytes that an Ed25519 key is made of.
+const SEED_BYTES: usize = 32;
 
 /// A certificate and its key, PEM.
 pub struct Leaf {
@@ -42,14 +49,30 @@ impl Authority {
         let key_pem = load_or_create(&folder.join(Self::KEY), new_key_pem)?;
         let key = read_key(&key_pem)?;
         let cert_pem = load_or_create(&folder.join(Self::CERTIFICATE), || sign_itself(&key))?;
-        Ok(Authority { cert_pem, issuer: Issuer::new(params()?, key) })
+        Ok(Authority { cert_pem, issuer: Issuer::new(params(CLUSTER)?, key) })
     }
 
     /// Reads key and certificate from `folder`; `None` when they are not there.
     pub fn load(folder: &Path) -> Result<Option<Self>> {
         let (key, certificate) = (folder.join(Self::KEY), folder.join(Self::CERTIFICATE));
         let Some((key_pem, cert_pem)) = read_if_there(&key)?.zip(read_if_there(&certificate)?) else { return Ok(None) };
-        Ok(Some(Authority { cert_pem, issuer: Issuer::new(params()?, read_key(&key_pem)?) }))
+        Ok(Some(Authority { cert_pem, issuer: Issuer::new(params(CLUSTER)?, read_key(&key_pem)?) }))
+    }
+
+    /// The authority that vouches for this cluster's servers where they speak for their clients. Its key follows from
+    /// this one's, so that all servers have the same without sharing more.
+    pub fn front_proxy(&self) -> Result<Self> {
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gantry front proxy authority");
+        let secret = salt.extract(&self.issuer.key().serialize_der());
+        let mut seed = [0; SEED_BYTES];
+        let expanded = secret.expand(&[b"ed25519"], hkdf::HKDF_SHA256).and_then(|okm| okm.fill(&mut seed));
+        expanded.map_err(|_| anyhow!("deriving the front proxy's key"))?;
+        let pair = Ed25519KeyPair::from_seed_unchecked(&seed).map_err(|_| anyhow!("making the front proxy's key"))?;
+        let der = pair.to_pkcs8().map_err(|_| anyhow!("writing the front proxy's key"))?;
+        let key = KeyPair::try_from(der.as_ref()).context("reading the front proxy's key")?;
+        let params = params(FRONT_PROXY)?;
+        let cert_pem = params.self_signed(&key).context("signing the front proxy's authority")?.pem();
+        Ok(Authority { cert_pem, issuer: Issuer::new(params, key) })
     }
 
     /// Key and certificate of a new authority, PEM.
@@ -72,9 +95,9 @@ impl Authority {
         self.issue(&params)
     }
 
-    /// A client certificate: user `name` in `group`.
-    pub fn issue_client(&self, name: &str, group: &str) -> Result<Leaf> {
-        let mut params = leaf(name, Some(group));
+    /// A client certificate: user `name`, in `group` if there is one.
+    pub fn issue_client(&self, name: &str, group: Option<&str>) -> Result<Leaf> {
+        let mut params = leaf(name, group);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         self.issue(&params)
     }
@@ -96,12 +119,12 @@ fn read_key(pem: &str) -> Result<KeyPair> {
 }
 
 fn sign_itself(key: &KeyPair) -> Result<String> {
-    Ok(params()?.self_signed(key).context("signing the authority's certificate")?.pem())
+    Ok(params(CLUSTER)?.self_signed(key).context("signing the authority's certificate")?.pem())
 }
 
-fn params() -> Result<CertificateParams> {
+fn params(name: &str) -> Result<CertificateParams> {
     let mut params = CertificateParams::new(Vec::new()).context("the authority's parameters")?;
-    params.distinguished_name.push(DnType::CommonName, "gantry-ca");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
     lifetime(&mut params, AUTHORITY_LIFE);
@@ -140,9 +163,19 @@ mod tests {
     }
 
     #[test]
+    fn all_servers_have_the_same_front_proxy() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::load_or_create(folder.path()).unwrap();
+        let public = |authority: &Authority| authority.front_proxy().unwrap().issuer.key().public_key_pem();
+        assert_eq!(public(&authority), public(&Authority::load(folder.path()).unwrap().unwrap()));
+        assert_ne!(public(&authority), authority.issuer.key().public_key_pem());
+    }
+
+    #[test]
     fn a_client_certificate_names_user_and_group() {
         let folder = tempfile::tempdir().unwrap();
-        let leaf = Authority::load_or_create(folder.path()).unwrap().issue_client("admin", "system:masters").unwrap();
+        let leaf =
+            Authority::load_or_create(folder.path()).unwrap().issue_client("admin", Some("system:masters")).unwrap();
         let (_, pem) = x509_parser::pem::parse_x509_pem(leaf.cert_pem.as_bytes()).unwrap();
         let cert = pem.parse_x509().unwrap();
         assert_eq!(cert.subject().to_string(), "O=system:masters, CN=admin");

@@ -19,12 +19,19 @@ pub use shared::agree;
 /// File of the key of service-account tokens.
 const TOKEN_KEY: &str = "service-account.key";
 
+/// The name under which the servers speak for their clients.
+pub const FRONT_PROXY_CLIENT: &str = "front-proxy-client";
+
 /// Everything that the server needs to speak TLS and to sign tokens, and the leaves of the first users.
 pub struct Pki {
     /// The authority.
     pub authority: Authority,
     /// The API server's certificate.
     pub server: Leaf,
+    /// The authority of the servers where they speak for their clients.
+    pub front_proxy: Authority,
+    /// The certificate of this server there, under the name `FRONT_PROXY_CLIENT`.
+    pub front_proxy_client: Leaf,
     /// Private key of service-account tokens, PKCS#8 PEM, P-256.
     pub token_key_pem: String,
 }
@@ -43,5 +50,7 @@ pub fn prepare(folder: &Path, names: &[String], addresses: &[IpAddr]) -> Result<
     }
     let server = authority.issue_server("kube-apiserver", alternatives)?;
     let token_key_pem = files::load_or_create(&folder.join(TOKEN_KEY), authority::new_key_pem)?;
-    Ok(Pki { authority, server, token_key_pem })
+    let front_proxy = authority.front_proxy()?;
+    let front_proxy_client = front_proxy.issue_client(FRONT_PROXY_CLIENT, None)?;
+    Ok(Pki { authority, server, front_proxy, front_proxy_client, token_key_pem })
 }

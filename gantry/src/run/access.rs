@@ -38,7 +38,8 @@ pub fn kubeconfigs(
     (local, for_node): (&str, &str),
 ) -> Result<Option<PathBuf>> {
     let ca = pki.authority.cert_pem();
-    let admin = kubeconfig::document(local, ca, &pki.authority.issue_client("kubernetes-admin", "system:masters")?);
+    let admin =
+        kubeconfig::document(local, ca, &pki.authority.issue_client("kubernetes-admin", Some("system:masters"))?);
     kubeconfig::write(&paths.admin_kubeconfig(), &admin)?;
     failpoint!("gantry::between_kubeconfigs");
     kubeconfig::write(&paths.node_kubeconfig(), &kubeconfig::of_node(for_node, &pki.authority, &host.name)?)?;

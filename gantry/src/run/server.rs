@@ -11,7 +11,7 @@ use gantry_kinds::NODE;
 use gantry_registry::Settings;
 use gantry_runner::Parts;
 use gantry_scheduler::Scheduler;
-use gantry_server::{Config, Server, Tls, Version};
+use gantry_server::{Config, FrontProxy, Server, Tls, Version};
 use gantry_view::Object;
 use k8s_openapi::api::core::v1::Node;
 use tokio::sync::watch;
@@ -203,6 +203,13 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
             client_ca_pem: pki.authority.cert_pem().to_owned(),
         },
         token_key_pem: pki.token_key_pem.clone(),
+        front_proxy: FrontProxy {
+            ca_pem: pki.front_proxy.cert_pem().to_owned(),
+            cert_pem: pki.front_proxy_client.cert_pem.clone(),
+            key_pem: pki.front_proxy_client.key_pem.clone(),
+            names: vec![pki::FRONT_PROXY_CLIENT.to_owned()],
+            client_ca_pem: pki.authority.cert_pem().to_owned(),
+        },
         issuer: ISSUER.to_owned(),
         advertise: format!("{}:{}", in_url(host.address), listen.port()),
         version: Version {

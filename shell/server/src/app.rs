@@ -10,6 +10,7 @@ use http::HeaderMap;
 use tokio_util::sync::CancellationToken;
 
 use crate::Version;
+use crate::aggregation::Aggregation;
 use crate::authn::Keys;
 use crate::discovery::Discovery;
 use crate::extension::Extension;
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub webhooks: Arc<Webhooks>,
+    pub aggregation: Aggregation,
     pub converted: Arc<ConvertedChanges>,
     pub version: Version,
     /// `host:port` that clients are told.

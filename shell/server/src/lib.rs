@@ -4,6 +4,7 @@
 //! the registry, nothing is decided here but who somebody is; a slow or broken client costs itself alone; every
 //! bound has a name in `limits`.
 
+mod aggregation;
 mod app;
 mod authn;
 mod binary;
@@ -31,11 +32,13 @@ mod server;
 mod service;
 mod tls;
 mod tokens;
+mod trust;
 mod tunnel;
 mod watch;
 mod webhook;
 mod write;
 
+pub use aggregation::FrontProxy;
 pub use authn::KeyError;
 pub use extension::{Content, Extension, Reply};
 #[cfg(feature = "failpoints")]

@@ -86,6 +86,16 @@ pub const CONVERSION_BYTES: usize = 2 << 20;
 pub const CONVERSIONS_AT_A_TIME: usize = 4;
 /// Changes of custom objects that are kept as other watchers of the same version will see them.
 pub const CONVERTED_CHANGES: usize = 256;
+/// How long another API server may take to say what it serves.
+pub const AGGREGATED_CHECK: Duration = Duration::from_secs(5);
+/// How often one that answers is asked again.
+pub const AGGREGATED_AGAIN: Duration = Duration::from_secs(30);
+/// How soon one that did not answer is asked again.
+pub const AGGREGATED_RETRY: Duration = Duration::from_secs(2);
+/// How long changes of services are gathered before the servers behind them are asked.
+pub const AGGREGATED_SETTLE: Duration = Duration::from_millis(100);
+/// Bytes of a document of another API server.
+pub const AGGREGATED_ANSWER_BYTES: usize = 32 << 20;
 /// Connections that one port-forward may have open at a time.
 pub const FORWARDED: usize = 256;
 /// Items of a binary list that are measured before others get the thread.

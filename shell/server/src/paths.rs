@@ -39,7 +39,7 @@ pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<An
 fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, Refusal> {
     let (headers, query) = (&call.headers, &call.query);
     let accepted = || accept(headers, query, Offer::DOCUMENTS);
-    let served = app.discovery.served(&app.cluster);
+    let served = app.discovery.served(&app.cluster, &app.aggregation);
     Ok(match words {
         [] | [""] => Some(respond::value(200, &roots(&served.catalog), &accepted()?)),
         ["api"] => Some(served.root(true, &app.advertise, headers, query)?),

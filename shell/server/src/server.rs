@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::aggregation::{self, Aggregation, FrontProxy};
 use crate::app::App;
 use crate::authn::{KeyError, Keys, Peer, Verifier};
 use crate::discovery::Discovery;
@@ -56,6 +57,8 @@ pub struct Config {
     pub issuer: String,
     /// `host:port` that clients are told.
     pub advertise: String,
+    /// How it shows other API servers who asks.
+    pub front_proxy: FrontProxy,
     /// What `/version` says.
     pub version: Version,
     /// What is served.
@@ -94,6 +97,8 @@ impl Server {
     pub async fn start(config: Config) -> Result<Server, StartError> {
         let (tls, verifier) = configure(&config.tls)?;
         let keys = Keys::new(&config.token_key_pem, &config.issuer)?;
+        let front = |source| StartError::Tls(TlsError::Pem { what: "the front proxy's certificate and key", source });
+        let aggregation = Aggregation::new(config.front_proxy).map_err(front)?;
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
@@ -105,6 +110,7 @@ impl Server {
             keys,
             tunnels,
             webhooks,
+            aggregation,
             converted: Arc::default(),
             metrics: Arc::new(Metrics::new()),
             fairness: Fairness::new(),
@@ -119,6 +125,7 @@ impl Server {
         });
         let tasks = TaskTracker::new();
         let acceptor = TlsAcceptor::from(tls);
+        tasks.spawn(aggregation::keep(Arc::downgrade(&app), app.stop.clone()));
         tasks.spawn(accept(app.clone(), listener, acceptor, verifier, tasks.clone()));
         Ok(Server { app, address, tasks })
     }

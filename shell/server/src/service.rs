@@ -26,7 +26,7 @@ use crate::limits::AUDIT_ID_BYTES;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::route::Asked;
-use crate::{Refusal, extension, negotiate, paths, resource, tunnel};
+use crate::{Refusal, aggregation, extension, negotiate, paths, resource, tunnel};
 
 /// Subresources whose GET does something; whoever uses it must be allowed to `create` it too.
 const CONNECTING: [&str; 3] = ["exec", "attach", "portforward"];
@@ -127,7 +127,9 @@ async fn handle(
     };
     authorize(&app.cluster.view(), &user, &asked, &query)?;
     let call = Call { user, asked, query, headers: headers.clone() };
-    if extension::is_meant(&call.asked.path) {
+    if let Some(remote) = app.aggregation.find(&call.asked) {
+        aggregation::pass_on(app, &call, &remote, request).await
+    } else if extension::is_meant(&call.asked.path) {
         extension::answer(app, &call, request).await
     } else if call.asked.resource_request {
         resource::answer(app, &call, request).await

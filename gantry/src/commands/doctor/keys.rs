@@ -114,7 +114,7 @@ mod tests {
     fn the_first_to_end_counts() {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::load_or_create(folder.path()).unwrap();
-        let leaf = authority.issue_client("a", "b").unwrap();
+        let leaf = authority.issue_client("a", Some("b")).unwrap();
         let all = [
             ("the authority".to_owned(), authority.cert_pem().as_bytes().to_vec()),
             ("x".to_owned(), leaf.cert_pem.into_bytes()),

@@ -1,12 +1,17 @@
 //! What is served: groups, their versions, and the resources of each, from the kind table and from the
 //! CustomResourceDefinitions that are established.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gantry_kinds::{Kind, KindRef, groups, table};
 use gantry_view::View;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+
+use crate::aggregation::{Contents, Remotes};
 
 /// Kinds whose stored form is named after another version, which clients tell changes of it by.
 const STORED_AS: [(&str, &str, &str); 7] = [
@@ -40,12 +45,16 @@ pub(crate) struct Version {
     pub name: String,
     /// By plural.
     pub resources: Vec<Resource>,
+    /// Of the group among all groups, and of the version in it: higher ones come first.
+    priority: (i64, i64),
     /// The definitions that custom resources of it come from, with their revisions.
     pub definitions: String,
+    /// What another server says of it, and whether that is no longer sure.
+    pub remote: Option<(Arc<Contents>, bool)>,
 }
 
 /// One resource.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Resource {
     pub plural: String,
     pub singular: String,
@@ -65,7 +74,7 @@ pub(crate) struct Resource {
 }
 
 /// One subresource.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Subresource {
     pub name: String,
     /// Of the kind, where it is not the parent's.
@@ -82,8 +91,8 @@ impl Version {
 }
 
 impl Catalog {
-    /// What is served as of this view.
-    pub(crate) fn of(view: &View) -> Self {
+    /// What is served as of this view, here and by others.
+    pub(crate) fn of(view: &View, remotes: &Remotes) -> Self {
         let mut catalog = Catalog::default();
         for kind in table::ALL {
             catalog.add(kind.group, kind.version, built_in(kind), "");
@@ -93,13 +102,36 @@ impl Catalog {
             let of = format!("{}@{} ", definition.name(), definition.header.revision);
             catalog.add_custom(&definition.value(), &of);
         }
-        catalog.versions.sort_by(|a, b| {
-            groups::order(&a.group, &b.group).then_with(|| groups::order_versions(&a.group, &a.name, &b.name))
-        });
+        for ((group, name), remote) in &remotes.by {
+            catalog.versions.retain(|version| (&version.group, &version.name) != (group, name));
+            catalog.versions.push(Version {
+                group: group.clone(),
+                name: name.clone(),
+                resources: remote.served.resources.clone(),
+                priority: remote.behind.priority,
+                definitions: format!("{} {}", remote.behind.key.name, remote.served.tag),
+                remote: Some((remote.served.clone(), !remote.available)),
+            });
+        }
+        catalog.sort();
         for version in &mut catalog.versions {
             version.resources.sort_by(|a, b| a.plural.cmp(&b.plural));
         }
         catalog
+    }
+
+    /// The more important groups first, and in each the more important versions.
+    fn sort(&mut self) {
+        let mut of_group: BTreeMap<String, i64> = BTreeMap::new();
+        for version in &self.versions {
+            let priority = of_group.entry(version.group.clone()).or_default();
+            *priority = version.priority.0.max(*priority);
+        }
+        self.versions.sort_by(|a, b| {
+            let groups = of_group[&b.group].cmp(&of_group[&a.group]).then_with(|| a.group.cmp(&b.group));
+            let versions = || b.priority.1.cmp(&a.priority.1).then_with(|| groups::by_maturity(&a.name, &b.name));
+            groups.then_with(versions)
+        });
     }
 
     /// Groups in order, each with its versions in order.
@@ -117,8 +149,15 @@ impl Catalog {
             version.definitions.push_str(of);
             version.resources.push(resource);
         } else {
-            let (group, name) = (group.to_owned(), name.to_owned());
-            self.versions.push(Version { group, name, resources: vec![resource], definitions: of.to_owned() });
+            let (of_group, of_version) = groups::priority(group, name);
+            self.versions.push(Version {
+                group: group.to_owned(),
+                name: name.to_owned(),
+                resources: vec![resource],
+                priority: (of_group.into(), of_version.into()),
+                definitions: of.to_owned(),
+                remote: None,
+            });
         }
     }
 
@@ -228,12 +267,42 @@ mod tests {
 
     #[test]
     fn the_table_is_served_in_upstreams_order() {
-        let catalog = Catalog::of(&View::new());
+        let catalog = Catalog::of(&View::new(), &Remotes::default());
         let names: Vec<String> = catalog.versions.iter().take(2).map(Version::group_version).collect();
         assert!(names[0] == "v1" && ["apps/v1", "apiregistration.k8s.io/v1"].contains(&names[1].as_str()), "{names:?}");
         assert_eq!(
             (storage_hash(&DEPLOYMENT), storage_hash(&CONFIG_MAP)),
             ("8aSe+NMegvE=".into(), "qFsyl6wFWjQ=".into())
+        );
+    }
+
+    #[test]
+    fn groups_and_versions_come_by_importance_and_then_by_name() {
+        let mut catalog = Catalog::default();
+        for (group, version) in [
+            ("stable.example.com", "v1beta1"),
+            ("resource.k8s.io", "v1"),
+            ("apps", "v1"),
+            ("a.example.com", "v1"),
+            ("discovery.k8s.io", "v1"),
+            ("", "v1"),
+            ("stable.example.com", "v1"),
+        ] {
+            catalog.add(group, version, Resource::default(), "");
+        }
+        catalog.sort();
+        let order: Vec<String> = catalog.versions.iter().map(Version::group_version).collect();
+        assert_eq!(
+            order,
+            [
+                "v1",
+                "apps/v1",
+                "discovery.k8s.io/v1",
+                "resource.k8s.io/v1",
+                "a.example.com/v1",
+                "stable.example.com/v1",
+                "stable.example.com/v1beta1"
+            ]
         );
     }
 

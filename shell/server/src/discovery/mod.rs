@@ -15,6 +15,7 @@ use sha2::{Digest, Sha512};
 
 use self::catalog::{Catalog, Resource, Version};
 use crate::Refusal;
+use crate::aggregation::Aggregation;
 use crate::negotiate::{Accepted, Offer, accept, wants_aggregated_discovery};
 use crate::query::Query;
 use crate::respond::{self, Answer};
@@ -23,8 +24,8 @@ const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGrou
 
 /// What is served, as of some definitions.
 pub(crate) struct Served {
-    /// Tells these definitions from all others.
-    pub of: (usize, u64),
+    /// Tells these definitions and other servers from all others.
+    pub of: (usize, u64, u64),
     pub catalog: Catalog,
 }
 
@@ -36,18 +37,20 @@ pub(crate) struct Discovery {
 
 impl Default for Served {
     fn default() -> Self {
-        Served { of: (usize::MAX, 0), catalog: Catalog::default() }
+        Served { of: (usize::MAX, 0, 0), catalog: Catalog::default() }
     }
 }
 
 impl Discovery {
-    /// What is served now.
-    pub(crate) fn served(&self, cluster: &Cluster) -> Arc<Served> {
+    /// What is served now, here and by others.
+    pub(crate) fn served(&self, cluster: &Cluster, aggregation: &Aggregation) -> Arc<Served> {
+        let remotes = aggregation.remotes();
         let view = cluster.view();
-        let of = fingerprint(&view);
+        let (count, newest) = fingerprint(&view);
+        let of = (count, newest, remotes.generation);
         let mut last = self.last.lock();
         if last.of != of {
-            *last = Arc::new(Served { of, catalog: Catalog::of(&view) });
+            *last = Arc::new(Served { of, catalog: Catalog::of(&view, &remotes) });
         }
         last.clone()
     }
@@ -123,6 +126,9 @@ fn group_value(group: &str, versions: &[Version]) -> Value {
 }
 
 fn aggregated_version(version: &Version) -> Value {
+    if version.remote.as_ref().is_some_and(|(_, stale)| *stale) {
+        return json!({"version": version.name, "freshness": "Stale"});
+    }
     let resources: Vec<Value> = version.resources.iter().map(|r| aggregated_resource(version, r)).collect();
     json!({"version": version.name, "resources": resources, "freshness": "Current"})
 }
@@ -210,9 +216,10 @@ fn add_names(row: &mut Value, resource: &Resource) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aggregation::Remotes;
 
     fn served() -> Served {
-        Served { of: (0, 0), catalog: Catalog::of(&View::new()) }
+        Served { of: (0, 0, 0), catalog: Catalog::of(&View::new(), &Remotes::default()) }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl OpenApi {
     /// `/openapi/v3`.
     pub(crate) fn index(&self, catalog: &Catalog) -> Answer {
         let mut paths = Map::new();
-        for version in &catalog.versions {
+        for version in catalog.versions.iter().filter(|version| is_documented(version)) {
             let path = path_of(version);
             let url = format!("/openapi/v3/{path}?hash={}", self.hash(version));
             paths.insert(path, json!({ "serverRelativeURL": url }));
@@ -107,7 +107,8 @@ impl OpenApi {
         headers: &HeaderMap,
         query: &Query,
     ) -> Result<Answer, Refusal> {
-        let Some(version) = catalog.versions.iter().find(|version| path_of(version) == path) else {
+        let Some(version) = catalog.versions.iter().find(|version| path_of(version) == path && is_documented(version))
+        else {
             let mut answer = respond::bytes(404, "text/plain", "");
             answer.headers_mut().remove(CONTENT_TYPE);
             return Ok(answer);
@@ -187,15 +188,23 @@ fn packed_answer(packed: Bytes, content_type: &'static str, gzip: bool) -> Resul
 
 fn write_swagger(catalog: &Catalog, form: &str) -> std::io::Result<Vec<u8>> {
     let mut all = swagger();
-    for version in &catalog.versions {
+    for version in catalog.versions.iter().filter(|version| is_documented(version)) {
         all.add(of_version(version));
     }
     let whole = if form == SWAGGER_BINARY { all.binary() } else { all.json() };
     pack(|out| out.write_all(&whole))
 }
 
+/// Whether there is anything to tell of a version: of what another server serves, only it itself can.
+fn is_documented(version: &Version) -> bool {
+    version.remote.as_ref().is_none_or(|(contents, _)| contents.document.is_some())
+}
+
 /// The document of a group and version.
 fn of_version(version: &Version) -> Value {
+    if let Some((contents, _)) = &version.remote {
+        return contents.document.clone().unwrap_or_default();
+    }
     let names: Vec<String> =
         version.resources.iter().map(|r| component_name(&version.group, &version.name, &r.kind)).collect();
     let words: Vec<Words<'_>> = version.resources.iter().map(Words::of).collect();

@@ -10,7 +10,7 @@ use crate::Refusal;
 use crate::app::{App, Call};
 
 /// Label of a slice that names its service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
+pub(crate) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// The port at which a node answers for itself, which here is no port but the node's tunnel.
 const NODE_PORT: u16 = 10250;
 
@@ -155,7 +155,7 @@ fn of_service(view: &View, namespace: &str, wanted: &Wanted<'_>, seed: u64) -> R
 }
 
 /// Ready addresses of a slice at the named port, with their nodes.
-fn addresses(slice: &Value, port_name: &str) -> Vec<(SocketAddr, Option<String>)> {
+pub(crate) fn addresses(slice: &Value, port_name: &str) -> Vec<(SocketAddr, Option<String>)> {
     let ports = slice["ports"].as_array().into_iter().flatten();
     let named = ports.filter(|port| port["name"].as_str().unwrap_or_default() == port_name);
     let Some(port) = named.filter_map(|port| u16::try_from(port["port"].as_u64()?).ok()).next() else {

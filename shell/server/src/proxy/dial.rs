@@ -8,10 +8,7 @@ use futures_util::StreamExt;
 use http::Request;
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, Incoming};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
-use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -21,6 +18,7 @@ use super::backend::{Backend, Place};
 use crate::app::App;
 use crate::limits::{DIAL, DIALLED_BYTES};
 use crate::respond::BodyError;
+use crate::trust::{self, Trust};
 use crate::tunnel::Tunnels;
 
 /// A connection of any kind.
@@ -82,10 +80,7 @@ async fn feed(mut body: Incoming, mut to_near: WriteHalf<DuplexStream>) {
 }
 
 async fn encrypted(plain: Box<dyn Connection>, address: SocketAddr) -> Result<Box<dyn Connection>, String> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let config = config.map_err(|error| error.to_string())?.dangerous();
-    let config = config.with_custom_certificate_verifier(Arc::new(Anybody(provider))).with_no_client_auth();
+    let config = trust::client(&Trust::Anybody, None)?;
     let name = ServerName::IpAddress(address.ip().into());
     let handshake = TlsConnector::from(Arc::new(config)).connect(name, plain);
     match tokio::time::timeout(DIAL, handshake).await {
@@ -95,44 +90,5 @@ async fn encrypted(plain: Box<dyn Connection>, address: SocketAddr) -> Result<Bo
         }
         Ok(Err(error)) => Err(format!("tls: {error}")),
         Err(_) => Err("net/http: TLS handshake timeout".to_owned()),
-    }
-}
-
-/// Takes every certificate: pods have none that anybody vouches for, and whoever proxies to them knows that.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

@@ -158,7 +158,7 @@ fn encode_path(path: &str) -> String {
 }
 
 /// Headers without those of the connection; with `upgrades`, those that ask for another protocol stay.
-fn passed_on(headers: &HeaderMap, upgrades: bool) -> HeaderMap {
+pub(crate) fn passed_on(headers: &HeaderMap, upgrades: bool) -> HeaderMap {
     let listed = headers.get_all(CONNECTION).iter().filter_map(|v| v.to_str().ok());
     let listed: Vec<String> = listed.flat_map(|v| v.split(',')).map(|v| v.trim().to_ascii_lowercase()).collect();
     let mut passed = headers.clone();
@@ -192,7 +192,7 @@ async fn from_agent(app: &App, backend: &Backend, outgoing: Request<()>) -> Resu
 }
 
 /// Lets client and backend speak whatever they agreed on.
-fn switched(
+pub(crate) fn switched(
     app: &Arc<App>,
     client: Option<hyper::upgrade::OnUpgrade>,
     mut response: Response<Incoming>,

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gantry_cluster::Cluster;
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
@@ -12,10 +10,7 @@ use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use rustls::crypto::aws_lc_rs;
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -24,6 +19,7 @@ use super::Webhooks;
 use super::place::Place;
 use crate::limits::WEBHOOK_ANSWER_BYTES;
 use crate::proxy::dial::{self, Connection};
+use crate::trust::{self, Trust};
 
 /// wire: webhooks know the server by this name.
 const AGENT: &str = "kube-apiserver-admission";
@@ -66,52 +62,10 @@ impl Webhooks {
         let (address, node) = place.address(cluster).await?;
         let plain = dial::reach(&self.tunnels, node.as_deref(), address).await?;
         let name = ServerName::try_from(place.host.clone()).map_err(|error| error.to_string())?;
-        let connector = TlsConnector::from(Arc::new(trust(authorities)?));
-        connector.connect(name, plain).await.map_err(|error| distrust(&error, &place.host))
+        let settings = trust::client(&Trust::Bundle(authorities.as_str().unwrap_or_default()), None)?;
+        let connector = TlsConnector::from(Arc::new(settings));
+        connector.connect(name, plain).await.map_err(|error| trust::distrust(&error, &place.host))
     }
-}
-
-/// Trusts the authorities of a `caBundle`; without one, those of the machine.
-fn trust(authorities: &Value) -> Result<ClientConfig, String> {
-    let mut roots = RootCertStore::empty();
-    match authorities.as_str().filter(|bundle| !bundle.is_empty()) {
-        Some(bundle) => {
-            let pem = STANDARD.decode(bundle).map_err(|error| format!("reading caBundle: {error}"))?;
-            for authority in CertificateDer::pem_slice_iter(&pem) {
-                let authority = authority.map_err(|error| format!("reading caBundle: {error}"))?;
-                roots.add(authority).map_err(|error| format!("reading caBundle: {error}"))?;
-            }
-        }
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
-    }
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    Ok(config.map_err(|error| error.to_string())?.with_root_certificates(roots).with_no_client_auth())
-}
-
-/// A failed handshake in the words that clients know.
-fn distrust(error: &std::io::Error, host: &str) -> String {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let Some(rustls::Error::InvalidCertificate(why)) = inner else {
-        return match inner {
-            Some(rustls::Error::InvalidMessage(_)) => "tls: first record does not look like a TLS handshake".to_owned(),
-            _ => error.to_string(),
-        };
-    };
-    let why = match why {
-        CertificateError::UnknownIssuer => "certificate signed by unknown authority".to_owned(),
-        CertificateError::Expired
-        | CertificateError::ExpiredContext { .. }
-        | CertificateError::NotValidYet
-        | CertificateError::NotValidYetContext { .. } => "certificate has expired or is not yet valid".to_owned(),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            format!("certificate is not valid for {host}")
-        }
-        other => other.to_string(),
-    };
-    format!("tls: failed to verify certificate: x509: {why}")
 }
 
 async fn send(

@@ -1,5 +1,6 @@
 //! The server from outside, over real connections.
 
+mod aggregation;
 mod api;
 mod binary;
 mod consistency;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use gantry_cluster::{Cluster, Setup};
 use gantry_registry::{Settings, bootstrap};
-use gantry_server::{Config, Server, Tls, Version};
+use gantry_server::{Config, FrontProxy, Server, Tls, Version};
 use gantry_store::{MemoryStore, Store};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -39,10 +39,15 @@ impl Authority {
 
     /// Certificate and key of a user in a group, good for servers on loopback too.
     pub fn issue(&self, name: &str, group: &str) -> (String, String) {
+        self.issue_for(name, group, SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST)))
+    }
+
+    /// As `issue`, good for servers of that name.
+    pub fn issue_for(&self, name: &str, group: &str, server: SanType) -> (String, String) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
         params.distinguished_name.push(DnType::OrganizationName, group);
-        params.subject_alt_names = vec![SanType::IpAddress(IpAddr::V4(Ipv4Addr::LOCALHOST))];
+        params.subject_alt_names = vec![server];
         let key = KeyPair::generate().unwrap();
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         (pem, key.serialize_pem())
@@ -52,6 +57,7 @@ impl Authority {
 pub struct World {
     pub authority: Authority,
     pub server: Server,
+    pub cluster: Arc<Cluster>,
 }
 
 static SEED: AtomicU64 = AtomicU64::new(1);
@@ -72,6 +78,14 @@ impl World {
             cluster.execute(request).await.unwrap();
         }
         let (cert_pem, key_pem) = authority.issue("server", "");
+        let (front_cert, front_key) = authority.issue("front", "");
+        let front_proxy = FrontProxy {
+            ca_pem: authority.pem.clone(),
+            cert_pem: front_cert,
+            key_pem: front_key,
+            names: vec!["front".to_owned()],
+            client_ca_pem: authority.pem.clone(),
+        };
         let server = Server::start(Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             tls: Tls { cert_pem, key_pem, client_ca_pem: authority.pem.clone() },
@@ -79,11 +93,12 @@ impl World {
             issuer: "https://kubernetes.default.svc.cluster.local".to_owned(),
             advertise: "127.0.0.1:6443".to_owned(),
             version: Version::default(),
-            cluster,
+            front_proxy,
+            cluster: cluster.clone(),
         })
         .await
         .unwrap();
-        World { authority, server }
+        World { authority, server, cluster }
     }
 
     /// A client with a certificate of the world's authority.
