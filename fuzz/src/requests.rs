@@ -186,6 +186,9 @@ impl Request {
         for line in &self.headers {
             let _ = write!(head, "{line}\r\n");
         }
+        if !random.once_in(10) {
+            head.push_str("Connection: close\r\n");
+        }
         match random.below(12) {
             0 => head.push_str("Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n"),
             1 => {

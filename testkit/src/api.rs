@@ -78,12 +78,23 @@ impl Api {
 
     /// A connection that speaks TLS and nothing else yet.
     pub async fn dial(&self) -> Result<TlsStream<TcpStream>, String> {
+        self.connect(self.tls.clone()).await
+    }
+
+    /// As `dial`, for a client that speaks this protocol alone.
+    pub async fn dial_as(&self, protocol: &[u8]) -> Result<TlsStream<TcpStream>, String> {
+        let mut tls = ClientConfig::clone(&self.tls);
+        tls.alpn_protocols = vec![protocol.to_vec()];
+        self.connect(Arc::new(tls)).await
+    }
+
+    async fn connect(&self, tls: Arc<ClientConfig>) -> Result<TlsStream<TcpStream>, String> {
         let dial = async {
             let stream = TcpStream::connect(&self.address).await?;
             stream.set_nodelay(true)?;
             let host = self.address.rsplit_once(':').map_or(self.address.as_str(), |(host, _)| host).to_owned();
             let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-            TlsConnector::from(self.tls.clone()).connect(name, stream).await
+            TlsConnector::from(tls).connect(name, stream).await
         };
         let dialed = tokio::time::timeout(CONNECT, dial).await;
         dialed.map_err(|_| "connecting took too long".to_owned())?.map_err(|error| error.to_string())

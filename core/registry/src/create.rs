@@ -18,7 +18,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
     let mut decoded = body::decode(case, body, Expected::object(case.kind()))?;
     meta::place(case, &mut decoded.value)?;
     if !matches!(meta::text(&decoded.value, "resourceVersion"), "" | "0") {
-        return Err(Status::new(500, "", "resourceVersion should not be set on objects to be created").into());
+        return Err(Status::bad_request("resourceVersion should not be set on objects to be created").into());
     }
     meta::wipe(&mut decoded.value);
     track(case, None, &mut decoded.value, Update::Main)?;

@@ -126,7 +126,7 @@ pub(crate) fn check_revision(case: &Case<'_>, new: &Value, update: Update<'_>) -
         "" => 0,
         given => given
             .parse::<u64>()
-            .map_err(|_| Status::new(500, "", format!("strconv.ParseUint: parsing {given:?}: invalid syntax")))?,
+            .map_err(|_| Status::bad_request(format!("strconv.ParseUint: parsing {given:?}: invalid syntax")))?,
     };
     let kind = case.kind();
     if number == 0 {

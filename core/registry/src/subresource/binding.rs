@@ -39,8 +39,7 @@ fn created(decision: Decision) -> Decision {
 }
 
 fn check_target(binding: &Value) -> Result<(), Refusal> {
-    // wire: upstream answers 500 without a reason here.
-    let refuse = |message: String| Err(Status::new(500, "", message).into());
+    let refuse = |message: String| Err(Status::bad_request(message).into());
     match str_at(binding, "/target/kind") {
         "" | "Node" => {}
         kind => {

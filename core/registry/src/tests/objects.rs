@@ -59,7 +59,7 @@ fn creation_is_refused_with_the_known_words() {
     );
     check(
         json!({"metadata": {"name": "a", "resourceVersion": "5"}}),
-        500,
+        400,
         "resourceVersion should not be set on objects to be created",
     );
     check(
@@ -118,7 +118,7 @@ fn updates_keep_identity_and_notice_conflicts() {
     refused(world.patch(&CONFIG_MAP, "web", "a", patch), 409, why);
     let mut bad = bare.clone();
     bad["metadata"]["resourceVersion"] = "foo".into();
-    refused(world.update(&CONFIG_MAP, "web", bad), 500, "strconv.ParseUint: parsing \"foo\": invalid syntax");
+    refused(world.update(&CONFIG_MAP, "web", bad), 400, "strconv.ParseUint: parsing \"foo\": invalid syntax");
     let moved = request(&CONFIG_MAP, "web", "b", Operation::Update(bare.clone().into()));
     refused(world.execute(&moved), 400, "the name of the object (a) does not match the name on the URL (b)");
     let absent = json!({"metadata": {"name": "nope"}});

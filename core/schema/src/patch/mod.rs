@@ -23,7 +23,7 @@ pub use strategic::strategic;
 pub struct PatchError {
     /// HTTP status code.
     pub code: u16,
-    /// Upstream's reason; empty where upstream answers 500 without one.
+    /// Upstream's reason.
     pub reason: &'static str,
     /// Text.
     pub message: String,
@@ -38,10 +38,6 @@ impl PatchError {
     pub(crate) fn does_not_fit() -> Self {
         let message = "the server rejected our request due to an error in our request".to_owned();
         PatchError { code: 422, reason: "Invalid", message }
-    }
-    /// 500 without a reason.
-    pub(crate) fn unexplained(message: impl Into<String>) -> Self {
-        PatchError { code: 500, reason: "", message: message.into() }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn refuse_contradiction(named: &[Value], wanted: &[Value], key: &str)
     }
     let (named, wanted) = (go_print(&Value::from(named)), go_print(&Value::from(wanted)));
     let text = format!("The order in patch list:\n{named}\n doesn't match $setElementOrder list:\n{wanted}\n");
-    Err(PatchError::unexplained(text))
+    Err(PatchError::bad_request(text))
 }
 
 /// Orders `merged` as `wanted`; `original` says where elements that `wanted` does not have belong among the others.

@@ -145,14 +145,14 @@ impl<'a> Merger<'a> {
         let (maps, scalars) = (all().any(Value::is_object), all().any(|v| !v.is_object()));
         if maps && scalars {
             let both = Value::Array(vec![Value::Array(original), Value::Array(items.to_vec())]);
-            return Err(PatchError::unexplained(format!("list element types are not identical: {}", go_print(&both))));
+            return Err(PatchError::bad_request(format!("list element types are not identical: {}", go_print(&both))));
         }
         let mut key = rule.key.as_str();
         let mut merged = original.clone();
         let mut named = Vec::new();
         if maps && !key.is_empty() {
             if items.iter().any(|item| item[PATCH] == "merge") {
-                return Err(PatchError::unexplained("merging lists cannot yet be specified in the patch"));
+                return Err(PatchError::bad_request("merging lists cannot yet be specified in the patch"));
             }
             if items.iter().any(|item| item[PATCH] == "replace") {
                 return Ok(items.iter().filter(|item| item.get(PATCH).is_none()).cloned().collect());
@@ -187,7 +187,7 @@ impl<'a> Merger<'a> {
         let Value::Object(changes) = item else { return Ok(()) };
         let Some(identity) = changes.get(key) else {
             let text = format!("map: {} does not contain declared merge key: {key}", go_print(item));
-            return Err(PatchError::unexplained(text));
+            return Err(PatchError::bad_request(text));
         };
         match changes.get(PATCH) {
             Some(word) if word == "delete" => {
@@ -224,12 +224,12 @@ impl<'a> Merger<'a> {
             Some(other) => return Err(not_a_list(other)),
         };
         if items.is_empty() && original.get(name).and_then(Value::as_array).is_none_or(Vec::is_empty) {
-            return Err(PatchError::unexplained("no elements in any of the given slices"));
+            return Err(PatchError::bad_request("no elements in any of the given slices"));
         }
         let key = self.declared(shape, name).map_or("", |field| field.patch.key.as_str());
         if let Some(other) = items.iter().find(|item| !key.is_empty() && !item.is_object()) {
             let text = format!("expected a map[string]interface {{}}, but received a {}", go_type(other));
-            return Err(PatchError::unexplained(text));
+            return Err(PatchError::bad_request(text));
         }
         order::refuse_contradiction(items, wanted, key)
     }
@@ -256,12 +256,12 @@ fn unknown_directive(patch: &Map<String, Value>) -> PatchError {
         None => String::new(),
     };
     let whole = go_print(&Value::Object(patch.clone()));
-    PatchError::unexplained(format!("unknown patch type: {word} in map: {whole}"))
+    PatchError::bad_request(format!("unknown patch type: {word} in map: {whole}"))
 }
 
 fn not_a_list(value: &Value) -> PatchError {
     let got = if value.is_null() { "%!s(<nil>)" } else { go_type(value) };
-    PatchError::unexplained(format!("expected a []interface {{}}, but received a {got}"))
+    PatchError::bad_request(format!("expected a []interface {{}}, but received a {got}"))
 }
 
 /// Go's type of a decoded JSON value.

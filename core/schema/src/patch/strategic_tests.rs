@@ -124,25 +124,25 @@ fn refusals_are_upstreams() {
     refuse(
         live(),
         containers(json!([{"image": "x"}])),
-        500,
+        400,
         "map: map[image:x] does not contain declared merge key: name",
     );
-    refuse(live(), json!({"$patch": "frob"}), 500, "unknown patch type: frob in map: map[$patch:frob]");
-    refuse(live(), json!({"$patch": 1}), 500, "unknown patch type: %!s(int64=1) in map: map[$patch:1]");
+    refuse(live(), json!({"$patch": "frob"}), 400, "unknown patch type: frob in map: map[$patch:frob]");
+    refuse(live(), json!({"$patch": 1}), 400, "unknown patch type: %!s(int64=1) in map: map[$patch:1]");
     refuse(
         live(),
         containers(json!([{"name": "c", "$patch": "frob"}])),
-        500,
+        400,
         "unknown patch type: frob in map: map[$patch:frob name:c]",
     );
-    refuse(live(), containers(json!(["x"])), 500, "list element types are not identical: [[map[image:i name:c]] [x]]");
+    refuse(live(), containers(json!(["x"])), 400, "list element types are not identical: [[map[image:i name:c]] [x]]");
     refuse(
         live(),
         json!({"$setElementOrder/containers": [{"name": "z"}], "containers": [{"name": "c", "image": "y"}]}),
-        500,
+        400,
         "The order in patch list:\n[map[image:y name:c]]\n doesn't match $setElementOrder list:\n[map[name:z]]\n",
     );
-    refuse(live(), json!({"$setElementOrder/containers": 1}), 500, "expected a []interface {}, but received a int64");
+    refuse(live(), json!({"$setElementOrder/containers": 1}), 400, "expected a []interface {}, but received a int64");
     refuse(live(), json!({"$retainKeys": ["foo"], "nodeName": "x"}), 400, "invalid patch format of retainKeys");
     let error = apply(json!({}), json!([])).expect_err("refused");
     assert_eq!(error.message, "json: cannot unmarshal array into Go value of type map[string]interface {}");

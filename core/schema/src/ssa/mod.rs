@@ -385,7 +385,7 @@ fn refuse_invalid(form: Form<'_>, config: &Value, actor: &Actor<'_>) -> Result<(
         many => format!("errors:\n  {}", many.join("\n  ")),
     };
     let text = format!("failed to create typed patch object ({}): {list}", object_name(config, actor));
-    Err(PatchError::unexplained(text))
+    Err(PatchError::bad_request(text))
 }
 
 fn refuse_misfit(schema: &Schema, type_name: &str, merged: &Value, actor: &Actor<'_>) -> Result<(), PatchError> {
@@ -396,5 +396,5 @@ fn refuse_misfit(schema: &Schema, type_name: &str, merged: &Value, actor: &Actor
         object_name(merged, actor),
         group_version(actor.api_version),
     );
-    Err(PatchError::unexplained(text))
+    Err(PatchError::bad_request(text))
 }

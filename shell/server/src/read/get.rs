@@ -30,7 +30,7 @@ pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<An
         return Err(Box::new(Status::new(406, "NotAcceptable", text)));
     }
     let revision = call.query.text("resourceVersion").map(parse_revision).transpose();
-    reach(&app.cluster, revision.map_err(|why| Box::new(Status::new(500, "", why)))?).await?;
+    reach(&app.cluster, revision.map_err(|why| Box::new(Status::bad_request(why)))?).await?;
     let object = find(app, call, endpoint).await?;
     if endpoint.subresource.is_some_and(|s| s.name == "scale") {
         let scale = match app.cluster.view().custom(kind) {

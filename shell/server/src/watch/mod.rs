@@ -49,7 +49,7 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: Open
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = match options.revision.as_str() {
         "" => None,
-        text => Some(parse_revision(text).map_err(|why| Box::new(Status::new(500, "", why)))?),
+        text => Some(parse_revision(text).map_err(|why| Box::new(Status::bad_request(why)))?),
     };
     let renderer = Renderer::new(kind, accepted.shape, &call.query, Timestamp::now())?;
     if revision.is_none() {

@@ -5,6 +5,5 @@ mod api;
 mod binary;
 mod consistency;
 mod conversion;
-mod hostile;
 mod tunnel;
 mod world;
