@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use gantry_kinds::{
-    CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, KindRef, NAMESPACE, NODE, POD, REPLICA_SET, SERVICE, SERVICE_ACCOUNT,
+    CONFIG_MAP, DEPLOYMENT, ENDPOINT_SLICE, ENDPOINTS, KindRef, NAMESPACE, NODE, POD, REPLICA_SET, SERVICE,
+    SERVICE_ACCOUNT,
 };
 use gantry_view::{Change, Intent, Object, ObjectKey, Turn, View};
 use proptest::prelude::*;
@@ -14,8 +15,18 @@ use crate::harness::World;
 use crate::pod_facts::{PodFacts, is_active};
 use crate::{Controller, QueueKey, Settings, all, check, converged};
 
-const KINDS: [KindRef; 9] =
-    [&NAMESPACE, &NODE, &DEPLOYMENT, &REPLICA_SET, &POD, &SERVICE, &ENDPOINT_SLICE, &CONFIG_MAP, &SERVICE_ACCOUNT];
+const KINDS: [KindRef; 10] = [
+    &NAMESPACE,
+    &NODE,
+    &DEPLOYMENT,
+    &REPLICA_SET,
+    &POD,
+    &SERVICE,
+    &ENDPOINT_SLICE,
+    &ENDPOINTS,
+    &CONFIG_MAP,
+    &SERVICE_ACCOUNT,
+];
 /// Turns after which something that should come to its end does not.
 const TURNS_MAX: usize = 20_000;
 /// The largest size that any scenario asks for, and the surge.

@@ -11,6 +11,7 @@ mod check;
 mod custom_resources;
 mod deployment;
 mod disruption;
+mod endpoints;
 mod endpointslice;
 mod event_expiry;
 mod flow_schemas;
@@ -22,6 +23,7 @@ mod pod_facts;
 mod pod_garbage;
 mod replicaset;
 mod root_ca;
+mod selected;
 mod service_accounts;
 mod settings;
 mod suffix;
@@ -93,6 +95,9 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(replicaset::ReplicaSets::controllers()),
         Box::new(endpointslice::EndpointSlices),
         Box::new(endpointslice::ApiEndpoints::new(settings)),
+        Box::new(endpointslice::Mirrors),
+        Box::new(endpoints::EndpointsOfServices),
+        Box::new(endpoints::ApiAddresses),
         Box::new(namespace::Namespaces),
         Box::new(garbage::Garbage),
         Box::new(nodes::Health::new(settings.node_grace_seconds)),

@@ -218,6 +218,10 @@ pub trait Strategy: Sync {
     fn validate_update(&self, _new: &Value, _old: &Value, _update: Update<'_>) -> ErrorList {
         ErrorList::new()
     }
+    /// What every answer about the kind warns of, where the kind is one to leave behind.
+    fn deprecation(&self) -> Option<&'static str> {
+        None
+    }
     /// Texts for `Warning` headers.
     fn warnings(&self, _new: &Value, _old: Option<&Value>) -> Vec<String> {
         Vec::new()

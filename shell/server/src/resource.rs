@@ -11,7 +11,7 @@ use crate::app::{App, Call};
 use crate::patience::Watches;
 use crate::respond::{self, Answer};
 use crate::route::{Endpoint, method_not_allowed};
-use crate::{Refusal, pods, proxy, read, tokens, watch, write};
+use crate::{Refusal, negotiate, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
@@ -23,6 +23,24 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
         }
         Err(status) => return Err(status),
     };
+    let answer = handle(app, call, endpoint, request).await;
+    let Some(deprecation) = endpoint.kind.strategy.deprecation() else { return answer };
+    // wire: refusals warn, too.
+    let mut answer = match answer {
+        Ok(answer) => answer,
+        Err(status) => respond::refusal(&status, &negotiate::for_refusals(&call.headers, &call.query)),
+    };
+    write::warn(&mut answer, &[deprecation.to_owned()]);
+    Ok(answer)
+}
+
+/// Hands the request to the handler of its verb.
+async fn handle(
+    app: &Arc<App>,
+    call: &Call,
+    endpoint: Endpoint,
+    request: Request<Incoming>,
+) -> Result<Answer, Refusal> {
     let subresource = endpoint.subresource.map_or("", |s| s.name);
     if ["log", "exec", "attach", "portforward", "proxy", "token"].contains(&subresource) {
         // These look at the view by themselves, for objects that another server may just have acknowledged.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::ZONE;
 use crate::pod_facts::PodFacts;
+use crate::selected::{address, hostname, ports, publishes_unready, target};
 
 /// The endpoints of all pods that answer on the same ports.
 #[derive(Default)]
@@ -56,50 +57,26 @@ fn endpoint(
     family: &str,
     view: &View,
 ) -> Option<Value> {
-    let address = facts.addresses.iter().find(|address| address.contains(':') == (family == "IPv6"))?;
+    let address = address(facts, family)?;
     if facts.is_terminal() {
         return None;
     }
     let node = view.get(&NODE, "", &facts.node)?;
     let terminating = pod.header.deleted.is_some();
-    let unready_too = value.pointer("/spec/publishNotReadyAddresses").and_then(Value::as_bool).unwrap_or(false);
+    let unready_too = publishes_unready(value);
     let mut endpoint = json!({
         "addresses": [address],
         "conditions": {
             "ready": unready_too || (facts.ready && !terminating), "serving": facts.ready, "terminating": terminating,
         },
         "nodeName": facts.node,
-        "targetRef": {"kind": "Pod", "namespace": pod.namespace(), "name": pod.name(), "uid": pod.uid()},
+        "targetRef": target(pod),
     });
-    if !facts.hostname.is_empty() && facts.subdomain == service.name() {
-        endpoint["hostname"] = Value::from(facts.hostname.as_str());
+    if let Some(hostname) = hostname(service, facts) {
+        endpoint["hostname"] = Value::from(hostname);
     }
     if let Some(zone) = node.header.labels.get(ZONE) {
         endpoint["zone"] = Value::from(zone.as_str());
     }
     Some(endpoint)
-}
-
-/// The ports of the Service as this pod answers on them; those that it does not name are left out.
-fn ports(service: &Value, facts: &PodFacts) -> Vec<Value> {
-    let resolve = |port: &Value| {
-        let protocol = port["protocol"].as_str().unwrap_or("TCP");
-        let number = match &port["targetPort"] {
-            Value::String(name) => {
-                let named = facts.ports.iter().find(|p| p.name == *name && p.protocol == protocol)?;
-                Value::from(named.container_port)
-            }
-            Value::Number(number) if number.as_i64() != Some(0) => Value::Number(number.clone()),
-            _ => port["port"].clone(),
-        };
-        let mut resolved =
-            json!({"name": port["name"].as_str().unwrap_or_default(), "protocol": protocol, "port": number});
-        if let Some(application) = port.get("appProtocol") {
-            resolved["appProtocol"] = application.clone();
-        }
-        Some(resolved)
-    };
-    let mut ports: Vec<Value> = list_at(service, "/spec/ports").iter().filter_map(resolve).collect();
-    ports.sort_by(|a, b| str_at(a, "/name").cmp(str_at(b, "/name")));
-    ports
 }

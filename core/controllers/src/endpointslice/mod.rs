@@ -5,18 +5,20 @@
 
 mod api;
 mod endpoint;
+mod mirror;
 mod placement;
 mod slice;
 
 use std::collections::BTreeSet;
 
-use gantry_kinds::tree::str_at;
-use gantry_kinds::{ENDPOINT_SLICE, LabelSelector, NODE, POD, SERVICE, tree};
+use gantry_kinds::{ENDPOINT_SLICE, NODE, POD, SERVICE, tree};
 use gantry_view::{Change, Object, ObjectKey, Outcome, Turn, View};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(crate) use self::api::ApiEndpoints;
-use crate::pod_facts::PodFacts;
+pub(crate) use self::mirror::Mirrors;
+use self::slice::Keeper;
+use crate::selected::{HEADLESS, families, is_headless, moves_endpoint, selector, services_of, services_of_change};
 use crate::{Controller, QueueKey, takes_objects};
 
 /// Endpoints of one slice at most.
@@ -27,8 +29,6 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// What ours say there.
 const MANAGER: &str = "endpointslice-controller.k8s.io";
-/// Label of the slices of a Service without an address of its own.
-const HEADLESS: &str = "service.kubernetes.io/headless";
 /// Label of a node that names its zone.
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -57,9 +57,7 @@ impl Controller for EndpointSlices {
             let key = service.map(|name| ObjectKey::new(&SERVICE, &change.key.namespace, name));
             out.extend(key.map(QueueKey::Object));
         } else if kind == &POD && moves_endpoint(change) {
-            for pod in [&change.before, &change.after].into_iter().flatten() {
-                out.extend(services_of(view, pod));
-            }
+            out.extend(services_of_change(view, change));
         } else if kind == &NODE && zone(change.before.as_deref()) != zone(change.after.as_deref()) {
             let pods = view.by_field(&POD, "spec.nodeName", &change.key.name);
             let services: BTreeSet<QueueKey> = pods.flat_map(|pod| services_of(view, pod)).collect();
@@ -72,12 +70,20 @@ impl Controller for EndpointSlices {
         let value = service.value();
         let alive = service.header.deleted.is_none() && takes_objects(turn.view, service.namespace());
         let Some(selector) = selector(&value).filter(|_| alive) else { return Outcome::nothing() };
+        let keeper = Keeper {
+            owner: service,
+            manager: MANAGER,
+            labels: labels(service, &value),
+            annotations: None,
+            size: SLICE_MAX,
+            keeps_empty: true,
+        };
         let mut outcome = Outcome::nothing();
         for family in families(&value) {
             let wanted = endpoint::wanted(service, &value, &selector, family, turn.view);
-            slice::reconcile(service, &value, family, wanted, turn, &mut outcome);
+            keeper.reconcile(family, wanted, turn, &mut outcome);
         }
-        slice::drop_other_families(service, &families(&value), turn.view, &mut outcome);
+        keeper.drop_other_families(&families(&value), turn.view, &mut outcome);
         outcome
     }
 }
@@ -87,59 +93,19 @@ fn zone(node: Option<&Object>) -> (bool, Option<&String>) {
     (node.is_some(), node.and_then(|node| node.header.labels.get(ZONE)))
 }
 
-/// Whether a change of a pod can be seen in a slice.
-fn moves_endpoint(change: &Change) -> bool {
-    let (Some(before), Some(after)) = (&change.before, &change.after) else { return true };
-    if before.header.labels != after.header.labels || before.header.deleted != after.header.deleted {
-        return true;
-    }
-    let (old, new) = (PodFacts::of(before), PodFacts::of(after));
-    old.ready != new.ready
-        || old.addresses != new.addresses
-        || old.node != new.node
-        || old.is_terminal() != new.is_terminal()
-        || (&old.hostname, &old.subdomain, &old.ports) != (&new.hostname, &new.subdomain, &new.ports)
-}
-
-fn services_of(view: &View, pod: &Object) -> Vec<QueueKey> {
-    let services = view.list(&SERVICE, Some(pod.namespace()));
-    let selecting = services.filter(|service| match service.derived::<Option<LabelSelector>>(read_selector) {
-        Some(selector) => selects(selector.as_ref(), pod),
-        None => selects(read_selector(service).as_ref(), pod),
-    });
-    selecting.map(|service| QueueKey::of(service.key())).collect()
-}
-
-fn read_selector(service: &Object) -> Option<LabelSelector> {
-    selector(&service.value())
-}
-
-fn selects(selector: Option<&LabelSelector>, pod: &Object) -> bool {
-    selector.is_some_and(|selector| selector.matches(&pod.header.labels))
-}
-
-/// The selector of a Service whose endpoints are ours to keep.
-fn selector(service: &Value) -> Option<LabelSelector> {
-    if str_at(service, "/spec/type") == "ExternalName" {
-        return None;
-    }
-    let labels = service.pointer("/spec/selector")?.as_object()?;
-    let labels: std::collections::BTreeMap<String, String> =
-        labels.iter().map(|(key, value)| (key.clone(), value.as_str().unwrap_or_default().to_owned())).collect();
-    (!labels.is_empty()).then(|| LabelSelector::from_labels(&labels))
-}
-
-/// The address types of a Service; `IPv4` where it does not say.
-fn families(service: &Value) -> Vec<&'static str> {
-    let named: Vec<_> = tree::list_at(service, "/spec/ipFamilies")
-        .iter()
-        .filter_map(|family| ["IPv4", "IPv6"].into_iter().find(|known| family == known))
+/// The labels of a Service's slices: its own, and those that say whose they are.
+fn labels(service: &Object, value: &Value) -> Map<String, Value> {
+    let own = tree::map_at(value, "/metadata/labels");
+    let mut labels: Map<String, Value> = own
+        .filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY, HEADLESS].contains(&key.as_str()))
+        .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
-    if named.is_empty() { vec!["IPv4"] } else { named }
-}
-
-fn is_headless(service: &Value) -> bool {
-    str_at(service, "/spec/clusterIP") == "None"
+    labels.insert(SERVICE_NAME.to_owned(), Value::from(service.name()));
+    labels.insert(MANAGED_BY.to_owned(), Value::from(MANAGER));
+    if is_headless(value) {
+        labels.insert(HEADLESS.to_owned(), Value::from(""));
+    }
+    labels
 }
 
 #[cfg(test)]

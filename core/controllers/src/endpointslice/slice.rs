@@ -1,20 +1,34 @@
-//! Writing the slices of a Service.
+//! Writing the slices of one Service that one controller keeps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gantry_kinds::ENDPOINT_SLICE;
-use gantry_kinds::tree::{self, list_at, str_at};
+use gantry_kinds::tree::{list_at, str_at};
 use gantry_view::{Intent, Object, Outcome, Turn, View};
 use serde_json::{Map, Value, json};
 
 use super::endpoint::{Group, Groups};
 use super::placement::{Present, place};
-use super::{HEADLESS, MANAGED_BY, MANAGER, SERVICE_NAME, is_headless};
+use super::{MANAGED_BY, SERVICE_NAME};
+use crate::selected::TRIGGER;
 use crate::{owners, time, write};
 
-/// Annotation with the time of what made a slice change, by which delays are measured.
-const TRIGGER: &str = "endpoints.kubernetes.io/last-change-trigger-time";
+/// Slices that belong together: whose they are, and how they look.
+pub(super) struct Keeper<'a> {
+    /// Who they belong to: an object with the Service's name.
+    pub(super) owner: &'a Object,
+    /// What they say of who keeps them.
+    pub(super) manager: &'static str,
+    /// Their labels.
+    pub(super) labels: Map<String, Value>,
+    /// Their annotations; where nothing is said, the time of what made a slice change.
+    pub(super) annotations: Option<Map<String, Value>>,
+    /// Endpoints of one slice at most.
+    pub(super) size: usize,
+    /// Whether an empty slice says that there are no endpoints.
+    pub(super) keeps_empty: bool,
+}
 
 /// Contents of one slice to write.
 struct Content {
@@ -23,48 +37,120 @@ struct Content {
     trigger: String,
 }
 
-/// The slices of `service` that are ours.
-fn own<'a>(service: &'a Object, view: &'a View) -> impl Iterator<Item = (&'a Arc<Object>, Value)> {
-    let slices = view.list(&ENDPOINT_SLICE, Some(service.namespace())).filter(move |slice| {
+/// The slices of the Service `name` that `manager` keeps and nobody has deleted.
+fn own<'a>(
+    namespace: &'a str,
+    name: &'a str,
+    manager: &'a str,
+    view: &'a View,
+) -> impl Iterator<Item = (&'a Arc<Object>, Value)> {
+    let slices = view.list(&ENDPOINT_SLICE, Some(namespace)).filter(move |slice| {
         let labels = &slice.header.labels;
-        labels.get(SERVICE_NAME).is_some_and(|name| name == service.name())
-            && labels.get(MANAGED_BY).is_some_and(|manager| manager == MANAGER)
+        labels.get(SERVICE_NAME).is_some_and(|service| service == name)
+            && labels.get(MANAGED_BY).is_some_and(|by| by == manager)
+            && slice.header.deleted.is_none()
     });
     slices.map(|slice| (slice, slice.value()))
 }
 
-/// Makes the slices of one address type hold what is wanted.
-pub(super) fn reconcile(
-    service: &Object,
-    value: &Value,
-    family: &str,
-    mut wanted: Groups,
-    turn: Turn<'_>,
-    outcome: &mut Outcome,
-) {
-    let labels = labels(service, value);
-    let mut present: Vec<(&Arc<Object>, Value)> = own(service, turn.view)
-        .filter(|(slice, content)| str_at(content, "/addressType") == family && slice.header.deleted.is_none())
-        .collect();
-    present.sort_by(|a, b| write::by_age(a.0, b.0));
-    if wanted.is_empty() {
-        // Without endpoints one empty slice says so.
-        wanted.insert("[]".to_owned(), Group::default());
+/// Takes all slices of the Service `name` away that `manager` keeps.
+pub(super) fn drop_all(namespace: &str, name: &str, manager: &str, view: &View, outcome: &mut Outcome) {
+    outcome.intents.extend(own(namespace, name, manager, view).map(|(slice, _)| write::delete(slice)));
+}
+
+impl Keeper<'_> {
+    fn own<'v>(&'v self, view: &'v View) -> impl Iterator<Item = (&'v Arc<Object>, Value)> {
+        own(self.owner.namespace(), self.owner.name(), self.manager, view)
     }
-    let mut plan = Plan { unused: (0..present.len()).collect(), ..Plan::default() };
-    for group in wanted.into_values() {
-        let trigger = time::stamp(group.changed.or(service.header.created).unwrap_or(turn.now));
-        plan.arrange(group, trigger, &present, |at| read(&present[at], &labels, service));
+
+    /// Makes the slices of one address type hold what is wanted.
+    pub(super) fn reconcile(&self, family: &str, mut wanted: Groups, turn: Turn<'_>, outcome: &mut Outcome) {
+        let of_family = |(_, content): &(&Arc<Object>, Value)| str_at(content, "/addressType") == family;
+        let mut present: Vec<(&Arc<Object>, Value)> = self.own(turn.view).filter(of_family).collect();
+        present.sort_by(|a, b| write::by_age(a.0, b.0));
+        if wanted.is_empty() && self.keeps_empty {
+            // Without endpoints one empty slice says so.
+            wanted.insert("[]".to_owned(), Group::default());
+        }
+        let mut plan = Plan { unused: (0..present.len()).collect(), ..Plan::default() };
+        for group in wanted.into_values() {
+            let trigger = time::stamp(group.changed.or(self.owner.header.created).unwrap_or(turn.now));
+            plan.arrange(group, trigger, self.size, &present, |at| self.read(&present[at]));
+        }
+        // What would be deleted is filled anew before anything is created.
+        let mut unused = plan.unused.into_iter();
+        let mut added = plan.added.into_iter();
+        let refilled: Vec<_> =
+            (0..unused.len().min(added.len())).filter_map(|_| unused.next().zip(added.next())).collect();
+        let updates = plan.changed.into_iter().chain(refilled);
+        let updates = updates.filter_map(|(at, content)| self.update(&present[at], content));
+        outcome.intents.extend(updates);
+        outcome.intents.extend(added.map(|content| self.create(family, content)));
+        outcome.intents.extend(unused.map(|at| write::delete(present[at].0)));
     }
-    // What would be deleted is filled anew before anything is created.
-    let mut unused = plan.unused.into_iter();
-    let mut added = plan.added.into_iter();
-    let refilled: Vec<_> = (0..unused.len().min(added.len())).filter_map(|_| unused.next().zip(added.next())).collect();
-    let updates = plan.changed.into_iter().chain(refilled);
-    let updates = updates.filter_map(|(at, content)| update(&present[at], &labels, content, service));
-    outcome.intents.extend(updates);
-    outcome.intents.extend(added.map(|content| create(service, family, &labels, content)));
-    outcome.intents.extend(unused.map(|at| write::delete(present[at].0)));
+
+    /// Slices of an address type that the Service has no more go.
+    pub(super) fn drop_other_families(&self, families: &[&str], view: &View, outcome: &mut Outcome) {
+        let others = self.own(view).filter(|(_, content)| !families.contains(&str_at(content, "/addressType")));
+        outcome.intents.extend(others.map(|(slice, _)| write::delete(slice)));
+    }
+
+    fn read(&self, (slice, content): &(&Arc<Object>, Value)) -> Present {
+        let map = |pointer: &str| content.pointer(pointer).and_then(Value::as_object).cloned().unwrap_or_default();
+        let stale = map("/metadata/labels") != self.labels
+            || self.annotations.as_ref().is_some_and(|wanted| map("/metadata/annotations") != *wanted)
+            || !owners::manages(self.owner, slice);
+        Present { endpoints: list_at(content, "/endpoints").to_vec(), stale }
+    }
+
+    fn update(&self, (slice, before): &(&Arc<Object>, Value), content: Content) -> Option<Intent> {
+        let mut old = json!({
+            "labels": before["metadata"]["labels"],
+            "ports": list_at(before, "/ports"), "endpoints": list_at(before, "/endpoints"),
+        });
+        let mut new = json!({"labels": self.labels, "ports": content.ports, "endpoints": content.endpoints});
+        if let Some(annotations) = &self.annotations {
+            old["annotations"] = before.pointer("/metadata/annotations").cloned().unwrap_or_else(|| json!({}));
+            new["annotations"] = json!(annotations);
+        }
+        let owned = owners::manages(self.owner, slice);
+        let mut change = match write::difference(&old, &new) {
+            Some(change) => change,
+            None if owned => return None,
+            None => json!({}),
+        };
+        let mut metadata = match self.annotations {
+            None => json!({"annotations": {TRIGGER: content.trigger}}),
+            Some(_) => json!({}),
+        };
+        for field in ["labels", "annotations"] {
+            if let Some(part) = change.as_object_mut().and_then(|change| change.remove(field)) {
+                metadata[field] = part;
+            }
+        }
+        if !owned {
+            metadata["ownerReferences"] = json!([owners::reference(self.owner)]);
+        }
+        change["metadata"] = metadata;
+        Some(write::patch(slice, "", change))
+    }
+
+    fn create(&self, family: &str, content: Content) -> Intent {
+        let (namespace, name) = (self.owner.namespace(), self.owner.name());
+        let annotations = match &self.annotations {
+            None => json!({TRIGGER: content.trigger}),
+            Some(annotations) => json!(annotations),
+        };
+        let body = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {
+                "generateName": format!("{name}-"), "namespace": namespace, "labels": self.labels,
+                "annotations": annotations, "ownerReferences": [owners::reference(self.owner)],
+            },
+            "addressType": family, "endpoints": content.endpoints, "ports": content.ports,
+        });
+        Intent::Create { kind: &ENDPOINT_SLICE, namespace: namespace.to_owned(), body }
+    }
 }
 
 /// What to do with the slices that there are.
@@ -82,6 +168,7 @@ impl Plan {
         &mut self,
         group: Group,
         trigger: String,
+        size: usize,
         present: &[(&Arc<Object>, Value)],
         read: impl Fn(usize) -> Present,
     ) {
@@ -101,7 +188,7 @@ impl Plan {
             }
             return;
         }
-        let placement = place(&slices, endpoints);
+        let placement = place(&slices, endpoints, size);
         for (at, place) in places.iter().enumerate() {
             match placement.changed.get(&at) {
                 Some(endpoints) if endpoints.is_empty() => continue,
@@ -113,73 +200,4 @@ impl Plan {
         }
         self.added.extend(placement.added.into_iter().map(content));
     }
-}
-
-/// Slices of an address type that the Service has no more go.
-pub(super) fn drop_other_families(service: &Object, families: &[&str], view: &View, outcome: &mut Outcome) {
-    let others = own(service, view).filter(|(slice, content)| {
-        slice.header.deleted.is_none() && !families.contains(&str_at(content, "/addressType"))
-    });
-    outcome.intents.extend(others.map(|(slice, _)| write::delete(slice)));
-}
-
-fn read((slice, content): &(&Arc<Object>, Value), labels: &Map<String, Value>, service: &Object) -> Present {
-    let own = content.pointer("/metadata/labels").and_then(Value::as_object);
-    let stale = own != Some(labels) || !owners::manages(service, slice);
-    Present { endpoints: list_at(content, "/endpoints").to_vec(), stale }
-}
-
-/// The labels of a Service's slices: its own, and those that say whose they are.
-fn labels(service: &Object, value: &Value) -> Map<String, Value> {
-    let own = tree::map_at(value, "/metadata/labels");
-    let mut labels: Map<String, Value> = own
-        .filter(|(key, _)| ![SERVICE_NAME, MANAGED_BY, HEADLESS].contains(&key.as_str()))
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    labels.insert(SERVICE_NAME.to_owned(), Value::from(service.name()));
-    labels.insert(MANAGED_BY.to_owned(), Value::from(MANAGER));
-    if is_headless(value) {
-        labels.insert(HEADLESS.to_owned(), Value::from(""));
-    }
-    labels
-}
-
-fn update(
-    (slice, before): &(&Arc<Object>, Value),
-    labels: &Map<String, Value>,
-    content: Content,
-    service: &Object,
-) -> Option<Intent> {
-    let old = json!({
-        "labels": before["metadata"]["labels"],
-        "ports": list_at(before, "/ports"), "endpoints": list_at(before, "/endpoints"),
-    });
-    let new = json!({"labels": labels, "ports": content.ports, "endpoints": content.endpoints});
-    let owned = owners::manages(service, slice);
-    let mut change = match write::difference(&old, &new) {
-        Some(change) => change,
-        None if owned => return None,
-        None => json!({}),
-    };
-    let mut metadata = json!({"annotations": {TRIGGER: content.trigger}});
-    if let Some(labels) = change.as_object_mut().and_then(|change| change.remove("labels")) {
-        metadata["labels"] = labels;
-    }
-    if !owned {
-        metadata["ownerReferences"] = json!([owners::reference(service)]);
-    }
-    change["metadata"] = metadata;
-    Some(write::patch(slice, "", change))
-}
-
-fn create(service: &Object, family: &str, labels: &Map<String, Value>, content: Content) -> Intent {
-    let body = json!({
-        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-        "metadata": {
-            "generateName": format!("{}-", service.name()), "namespace": service.namespace(), "labels": labels,
-            "annotations": {TRIGGER: content.trigger}, "ownerReferences": [owners::reference(service)],
-        },
-        "addressType": family, "endpoints": content.endpoints, "ports": content.ports,
-    });
-    Intent::Create { kind: &ENDPOINT_SLICE, namespace: service.namespace().to_owned(), body }
 }

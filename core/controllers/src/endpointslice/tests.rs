@@ -235,3 +235,79 @@ fn when_all_servers_are_silent_what_is_published_stays() {
     world.settle(&mut [&mut controller]);
     assert_eq!(api_addresses(&world), ["192.0.2.2"]);
 }
+
+fn endpoints_of(world: &mut World, subsets: Value) -> ObjectKey {
+    world.put(&SERVICE, json!({"metadata": {"name": "svc", "namespace": "web"}, "spec": {"ports": [{"port": 80}]}}));
+    let annotations = json!({"note": "n", "endpoints.kubernetes.io/last-change-trigger-time": "2026-01-01T00:00:00Z"});
+    let meta = json!({"name": "svc", "namespace": "web", "labels": {"team": "a"}, "annotations": annotations});
+    world.put(&gantry_kinds::ENDPOINTS, json!({"metadata": meta, "subsets": subsets}))
+}
+
+#[test]
+fn endpoints_of_services_that_select_nothing_are_mirrored() {
+    let mut world = world();
+    let subsets = json!([{"addresses": [{"ip": "10.0.0.1", "hostname": "h"}, {"ip": "FD00::1"}],
+        "notReadyAddresses": [{"ip": "10.0.0.2"}], "ports": [{"name": "web", "port": 80}]}]);
+    let key = endpoints_of(&mut world, subsets);
+    world.settle(&mut [&mut Mirrors, &mut EndpointSlices]);
+    let mut all = slices(&world);
+    all.sort_by_key(|slice| slice["addressType"].to_string());
+    assert_eq!(all.len(), 2);
+    assert_eq!(
+        all[0]["endpoints"],
+        json!([
+        {"addresses": ["10.0.0.1"], "conditions": {"ready": true}, "hostname": "h"},
+        {"addresses": ["10.0.0.2"], "conditions": {"ready": false}}])
+    );
+    assert_eq!(all[1]["endpoints"], json!([{"addresses": ["fd00::1"], "conditions": {"ready": true}}]));
+    let labels = json!({"team": "a", SERVICE_NAME: "svc", MANAGED_BY: "endpointslicemirroring-controller.k8s.io"});
+    let meta = &all[0]["metadata"];
+    assert_eq!((&meta["labels"], &meta["annotations"]), (&labels, &json!({"note": "n"})));
+    assert_eq!(meta["ownerReferences"][0]["kind"], "Endpoints");
+    world.merge(
+        &key,
+        json!({"metadata": {"annotations": {"note": "m"}}, "subsets": [{"addresses": [{"ip": "10.0.0.3"}]}]}),
+    );
+    world.settle(&mut [&mut Mirrors]);
+    let all = slices(&world);
+    assert_eq!((all.len(), &all[0]["metadata"]["annotations"]), (1, &json!({"note": "m"})));
+    assert_eq!(all[0]["endpoints"][0]["addresses"], json!(["10.0.0.3"]));
+}
+
+#[test]
+fn mirrors_go_when_nobody_wants_them() {
+    let one = || json!([{"addresses": [{"ip": "10.0.0.1"}], "ports": [{"port": 80}]}]);
+    let deeds: [fn(&mut World, &ObjectKey); 5] = [
+        |world, endpoints| {
+            world.merge(endpoints, json!({"metadata": {"labels": {"endpointslice.kubernetes.io/skip-mirror": "true"}}}))
+        },
+        |world, endpoints| world.merge(endpoints, json!({"subsets": null})),
+        |world, endpoints| world.remove(endpoints),
+        |world, endpoints| world.remove(&ObjectKey::new(&SERVICE, &endpoints.namespace, &endpoints.name)),
+        |world, _| world.merge(&ObjectKey::new(&SERVICE, "web", "svc"), json!({"spec": {"selector": {"a": "b"}}})),
+    ];
+    for deed in deeds {
+        let mut world = world();
+        let key = endpoints_of(&mut world, one());
+        world.settle(&mut [&mut Mirrors]);
+        assert_eq!(slices(&world).len(), 1);
+        deed(&mut world, &key);
+        world.settle(&mut [&mut Mirrors]);
+        assert!(slices(&world).is_empty());
+    }
+}
+
+#[test]
+fn of_a_large_subset_a_thousand_addresses_are_mirrored() {
+    let mut world = world();
+    let list = |net: u8, count: usize| -> Vec<Value> {
+        (0..count).map(|at| json!({"ip": format!("10.{net}.{}.{}", at / 250, at % 250)})).collect()
+    };
+    endpoints_of(&mut world, json!([{"addresses": list(1, 900), "notReadyAddresses": list(2, 150)}]));
+    world.settle(&mut [&mut Mirrors]);
+    let all = endpoints(&world);
+    let unready = all.iter().filter(|endpoint| endpoint["conditions"]["ready"] == json!(false)).count();
+    assert_eq!((slices(&world).len(), all.len(), unready), (1, 1000, 100));
+    assert_eq!(world.events[0].0, "TooManyAddressesToMirror");
+    assert!(world.events[0].1.ends_with(". 50 addresses were skipped"), "{}", world.events[0].1);
+}

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::columns::{NAME, name};
-use crate::row::{Column, Kind, NoStrategy};
+use crate::row::{Column, Kind, Strategy};
 use crate::tree::{list_at, str_at};
 
 /// The row of `ComponentStatus`.
@@ -21,7 +21,7 @@ pub static COMPONENT_STATUS: Kind = Kind {
     verbs: &["get", "list"],
     subresources: &[],
     schema: "io.k8s.api.core.v1.ComponentStatus",
-    strategy: &NoStrategy,
+    strategy: &StatusStrategy,
     columns: &[
         NAME,
         Column::text("Status", "Status of the component conditions"),
@@ -31,6 +31,18 @@ pub static COMPONENT_STATUS: Kind = Kind {
     cells,
     selectable: &[],
 };
+
+struct StatusStrategy;
+
+impl Strategy for StatusStrategy {
+    fn deprecation(&self) -> Option<&'static str> {
+        Some("v1 ComponentStatus is deprecated in v1.19+")
+    }
+
+    fn check_name(&self, _name: &str, _prefix: bool) -> Vec<String> {
+        Vec::new()
+    }
+}
 
 fn cells(o: &Value, _now: Timestamp) -> Vec<Value> {
     let healthy = list_at(o, "/conditions").iter().find(|c| str_at(c, "/type") == "Healthy");

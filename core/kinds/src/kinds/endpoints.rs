@@ -81,8 +81,12 @@ impl Strategy for EndpointsStrategy {
         check(new)
     }
 
+    fn deprecation(&self) -> Option<&'static str> {
+        Some(DEPRECATED)
+    }
+
     fn warnings(&self, new: &Value, _old: Option<&Value>) -> Vec<String> {
-        let mut warnings = vec![DEPRECATED.to_owned()];
+        let mut warnings = Vec::new();
         for (at, subset) in list_at(new, "/subsets").iter().enumerate() {
             for list in ["addresses", "notReadyAddresses"] {
                 let path = Path::new("subsets").index(at).child(list);

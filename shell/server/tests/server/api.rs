@@ -147,3 +147,26 @@ async fn a_token_speaks_for_its_account_as_long_as_that_lives() {
     assert_eq!(web.ask("GET", MAPS, "").await.0, 401);
     world.server.shutdown().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answer_about_a_deprecated_kind_warns() {
+    let world = World::new().await;
+    let admin = world.admin().await;
+    let path = "/api/v1/namespaces/default/endpoints";
+    let body = json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "e"}}).to_string();
+    let one = format!("{path}/e");
+    for (method, path, body) in [
+        ("POST", path, body.as_str()),
+        ("GET", path, ""),
+        ("GET", &one, ""),
+        ("DELETE", &one, ""),
+        ("GET", &one, ""),
+        ("GET", "/api/v1/componentstatuses", ""),
+    ] {
+        let answer = admin.send(method, path, body).await;
+        let warnings: Vec<_> = answer.headers().get_all("warning").iter().collect();
+        assert_eq!(warnings.len(), 1, "{method} {path}: {warnings:?}");
+        assert!(warnings[0].to_str().unwrap().contains(" is deprecated in v1."), "{warnings:?}");
+    }
+    world.server.shutdown().await;
+}
