@@ -10,6 +10,39 @@ use crate::typed;
 
 /// All annotations of an object together may have this many bytes.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
+/// wire: these kinds check `generateName` in full also in updates.
+const CHECKS_PREFIX_AGAIN: [&str; 30] = [
+    "CSINode",
+    "CSIStorageCapacity",
+    "ConfigMap",
+    "ControllerRevision",
+    "CustomResourceDefinition",
+    "EndpointSlice",
+    "Endpoints",
+    "FlowSchema",
+    "Ingress",
+    "IngressClass",
+    "LimitRange",
+    "MutatingAdmissionPolicy",
+    "MutatingAdmissionPolicyBinding",
+    "MutatingWebhookConfiguration",
+    "Namespace",
+    "Node",
+    "PersistentVolume",
+    "PersistentVolumeClaim",
+    "Pod",
+    "PriorityLevelConfiguration",
+    "ResourceClaim",
+    "ResourceClaimTemplate",
+    "RuntimeClass",
+    "Secret",
+    "ServiceAccount",
+    "StorageClass",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+    "ValidatingWebhookConfiguration",
+    "VolumeAttachment",
+];
 const STANDARD_FINALIZERS: &[&str] = &["kubernetes", "orphan", "foregroundDeletion"];
 
 /// Checks the metadata of a new object.
@@ -40,6 +73,8 @@ pub fn validate_update(kind: &Kind, new: &Value, old: &Value) -> ErrorList {
             (Err(error), _) | (_, Err(error)) => return vec![error],
         };
     let mut errors = ErrorList::new();
+    let prefix = new.generate_name.as_deref().unwrap_or_default();
+    errors.extend(FieldError::each(&path.child("generateName"), prefix, names::path_segment(prefix, true)));
     let mut unchanged = |field: &str, new: Value, old: Value| {
         if new != old {
             errors.push(FieldError::invalid(&path.child(field), new, "field is immutable"));
@@ -70,6 +105,9 @@ pub fn validate_update(kind: &Kind, new: &Value, old: &Value) -> ErrorList {
         }
     }
     check(kind, &new, &path, &mut errors);
+    if !prefix.is_empty() && CHECKS_PREFIX_AGAIN.contains(&kind.kind) {
+        errors.extend(FieldError::each(&path.child("generateName"), prefix, kind.strategy.check_name(prefix, true)));
+    }
     errors
 }
 

@@ -210,6 +210,9 @@ pub trait Strategy: Sync {
     /// Makes `new` what the update may make of it: for `Main` the old status is put back, for
     /// `Sub("status")` everything but status (and metadata that status may change) comes from `old`.
     fn prepare_update(&self, _new: &mut Value, _old: &Value, _update: Update<'_>) {}
+    /// Sets the times of what an update changed, where the kind leaves them to the server. Runs after
+    /// `prepare_update`; `now` is as objects carry times.
+    fn stamp_update(&self, _new: &mut Value, _old: &Value, _now: &str) {}
     /// Checks a new object; metadata has been checked before.
     fn validate(&self, _object: &Value) -> ErrorList {
         ErrorList::new()

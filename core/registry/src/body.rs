@@ -1,7 +1,7 @@
 //! From the body as it was sent to an object of the right type: kind, unknown fields, types, pruning, defaults.
 
 use gantry_kinds::{FieldError, KindRef, Path, Status, table};
-use gantry_schema::decode::{identity, unrecognized};
+use gantry_schema::decode::{identity, underlay, unrecognized};
 use gantry_schema::{Checked, Schema, prune};
 use serde_json::{Map, Value};
 
@@ -51,6 +51,20 @@ impl Expected {
         self.schema
     }
 
+    /// Kind and version that a body claims; what it does not say is as expected.
+    pub(crate) fn identity(&self, value: &Value) -> (String, String) {
+        let text = |key: &str, expected: String| match value.get(key).and_then(Value::as_str).unwrap_or_default() {
+            "" => expected,
+            text => text.to_owned(),
+        };
+        (text("kind", self.kind.to_owned()), text("apiVersion", self.api_version()))
+    }
+
+    /// Kind and version that a body is to claim.
+    pub(crate) fn names(&self) -> (String, String) {
+        (self.kind.to_owned(), self.api_version())
+    }
+
     fn api_version(&self) -> String {
         if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
     }
@@ -77,8 +91,11 @@ pub(crate) fn decode(case: &Case<'_>, body: &Body, expected: Expected) -> Result
     } else if let Some(why) = foreign(&kind, &api_version, &expected) {
         return Err(expected.unfit(&kind, &api_version, &why));
     }
+    let shadowed = if is_custom(case, expected) { &[][..] } else { &body.shadowed };
+    let wrong_before = shadowed.iter().find_map(|earlier| check(case, expected, earlier).wrong_type);
+    shadowed.iter().for_each(|earlier| underlay(&mut value, earlier));
     let checked = check(case, expected, &value);
-    if let Some(why) = &checked.wrong_type {
+    if let Some(why) = wrong_before.as_ref().or(checked.wrong_type.as_ref()) {
         return Err(expected.unfit(&kind, &api_version, why));
     }
     let mut warnings = match case.request.options.field_validation {

@@ -1,6 +1,6 @@
 //! Reading and setting `metadata`, and the fields of it that the system owns.
 
-use gantry_kinds::{FieldError, Path, Status, Update};
+use gantry_kinds::{FieldError, KindRef, Path, Status, Update};
 use serde_json::{Map, Value};
 
 use crate::case::{Case, Refusal};
@@ -154,18 +154,32 @@ pub(crate) fn modified(case: &Case<'_>) -> Refusal {
     Status::conflict(case.kind(), &case.target().name, why).into()
 }
 
-/// A PUT that names another uid than the stored object's is about another object.
+/// A PUT that names another uid than the stored object's (none where there is no object) is about another object.
 pub(crate) fn check_uid(case: &Case<'_>, new: &Value) -> Result<(), Refusal> {
-    let (given, stored) = (text(new, "uid"), case.existing()?.uid());
+    let (given, stored) = (text(new, "uid"), case.stored().map_or("", |object| object.uid()));
     if given.is_empty() || given == stored {
         return Ok(());
     }
     let target = case.target();
-    let namespace = if target.namespace.is_empty() { String::new() } else { format!("/{}", target.namespace) };
+    let mut place = place_of(target.kind);
+    for part in [&target.namespace, &target.name].into_iter().filter(|part| !part.is_empty()) {
+        place = format!("{place}/{part}");
+    }
     let why = format!(
-        "StorageError: invalid object, Code: 4, Key: /registry/{}{namespace}/{}, ResourceVersion: 0, \
+        "StorageError: invalid object, Code: 4, Key: {place}, ResourceVersion: 0, \
          AdditionalErrorMsg: Precondition failed: UID in precondition: {given}, UID in object meta: {stored}",
-        target.kind.plural, target.name
     );
     Err(Status::conflict(target.kind, &target.name, &why).into())
+}
+
+/// wire: where upstream keeps the objects of a kind, which its conflicts tell.
+fn place_of(kind: KindRef) -> String {
+    match (kind.group, kind.plural) {
+        (group, plural) if kind.is_custom() => format!("/registry/{group}/{plural}"),
+        ("", "nodes") => "/registry/minions".to_owned(),
+        ("", "services") => "/services/specs".to_owned(),
+        ("", "endpoints") => "/services/endpoints".to_owned(),
+        (group @ ("apiextensions.k8s.io" | "apiregistration.k8s.io"), plural) => format!("/{group}/{plural}"),
+        (_, plural) => format!("/{plural}"),
+    }
 }

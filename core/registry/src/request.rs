@@ -29,11 +29,13 @@ pub struct Body {
     pub value: Value,
     /// Paths of duplicate keys that the decoder saw, for field validation.
     pub duplicates: Vec<String>,
+    /// What stood under such keys before, each in a tree of its own.
+    pub shadowed: Vec<Value>,
 }
 
 impl From<Value> for Body {
     fn from(value: Value) -> Self {
-        Body { value, duplicates: Vec::new() }
+        Body { value, ..Body::default() }
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
         if update != Update::Main || !case.kind().strategy.create_on_update() {
             return Err(Status::not_found(case.kind(), &case.target().name).into());
         }
+        meta::check_uid(case, &new)?;
         access::verb_allowed(case, "create")?;
         meta::wipe(&mut new);
         track(case, None, &mut new, update)?;
@@ -55,6 +56,7 @@ pub(crate) fn prepare(
     meta::carry_over(&mut new, &before);
     let managed = new["metadata"].get("managedFields").cloned();
     kind.strategy.prepare_update(&mut new, &before, update);
+    kind.strategy.stamp_update(&mut new, &before, &case.now());
     // Whatever a kind takes from the old object: who manages what has been settled.
     match managed {
         Some(managed) => meta::of(&mut new).insert("managedFields".to_owned(), managed),

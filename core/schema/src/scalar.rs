@@ -151,7 +151,7 @@ fn canonical_quantity(text: &str) -> Option<String> {
         return Some("0".to_owned());
     }
     let nanos = to_nanos(digits, base, exponent, scale);
-    let text = match format {
+    let canonical = match format {
         Format::Decimal | Format::Exponent if nanos == CAP => {
             large(digits, i64::from(exponent) - i64::from(scale), format == Format::Exponent)
         }
@@ -159,7 +159,22 @@ fn canonical_quantity(text: &str) -> Option<String> {
         Format::Exponent => decimal(nanos, true),
         Format::Decimal | Format::Binary => decimal(nanos, false),
     };
-    Some(if negative { format!("-{text}") } else { text })
+    if !number.contains('.') && is_spelling_of(digits, suffix, exponent, &canonical) {
+        return Some(text.to_owned());
+    }
+    Some(if negative { format!("-{canonical}") } else { canonical })
+}
+
+/// wire: what has the digits and the power of the canonical form is kept with its plus, zeros and way to write the
+/// exponent.
+fn is_spelling_of(digits: &str, suffix: &str, exponent: i32, canonical: &str) -> bool {
+    let Some(rest) = canonical.strip_prefix(digits) else { return false };
+    let written = match suffix.strip_prefix(['e', 'E']).and_then(|power| power.parse::<i32>().ok()) {
+        Some(0) => String::new(),
+        Some(_) => format!("e{exponent}"),
+        None => suffix.to_owned(),
+    };
+    rest == written
 }
 
 fn read_suffix(suffix: &str) -> Option<(Format, u32, i32)> {
@@ -325,7 +340,18 @@ mod tests {
             ("100000000", "100M"),
             ("0.0000000001", "1n"),
             ("-0.5", "-500m"),
-            ("+1", "1"),
+            ("+1", "+1"),
+            ("01Ki", "01Ki"),
+            ("0001024Ki", "1Mi"),
+            ("01000m", "1"),
+            ("1E+3", "1E+3"),
+            ("1e0", "1e0"),
+            ("1.0", "1"),
+            ("01.5Gi", "1536Mi"),
+            ("1234567890123456Ki", "1234567890123456Ki"),
+            ("1000000000000000Ki", "976562500000Mi"),
+            ("1073741824000000Ki", "1000000Ti"),
+            ("9007199254740993Ki", "9223372036854775807"),
             ("00", "0"),
             ("5.", "5"),
             (".5", "500m"),

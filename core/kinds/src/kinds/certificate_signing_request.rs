@@ -15,7 +15,7 @@ use crate::kinds::{pem, signer};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules;
-use crate::tree::{int_at, keep, list_at, str_at};
+use crate::tree::{int_at, keep, list_at, set_default, str_at};
 
 /// The row of `CertificateSigningRequest`.
 pub static CERTIFICATE_SIGNING_REQUEST: Kind = Kind {
@@ -139,8 +139,12 @@ impl Strategy for RequestStrategy {
                     status.remove("conditions");
                 }
             }
-            Update::Sub(_) => {}
+            Update::Sub(_) => keep_decisions(new, old),
         }
+    }
+
+    fn stamp_update(&self, new: &mut Value, old: &Value, now: &str) {
+        stamp_conditions(new, old, now);
     }
 
     fn validate(&self, object: &Value) -> ErrorList {
@@ -205,6 +209,39 @@ fn check(object: &Value) -> ErrorList {
         errors.push(FieldError::invalid(&path.child("expirationSeconds"), seconds, detail));
     }
     errors
+}
+
+fn conditions_of(object: &mut Value) -> &mut [Value] {
+    object.pointer_mut("/status/conditions").and_then(Value::as_array_mut).map_or(&mut [], Vec::as_mut_slice)
+}
+
+fn same_type<'a>(conditions: &'a [Value], condition: &Value) -> Option<&'a Value> {
+    conditions.iter().find(|other| str_at(other, "/type") == str_at(condition, "/type"))
+}
+
+/// What was decided stays as it was said.
+fn keep_decisions(new: &mut Value, old: &Value) {
+    let before = list_at(old, "/status/conditions");
+    for condition in conditions_of(new).iter_mut().filter(|c| DECISIONS.contains(&str_at(c, "/type"))) {
+        if let Some(decided) = same_type(before, condition) {
+            *condition = decided.clone();
+        }
+    }
+}
+
+/// Conditions that name no times are given them: updated now, and turned when their status last changed.
+fn stamp_conditions(new: &mut Value, old: &Value, now: &str) {
+    let before = list_at(old, "/status/conditions");
+    if list_at(new, "/status/conditions") == before {
+        return;
+    }
+    for condition in conditions_of(new) {
+        let same = same_type(before, condition).filter(|old| str_at(old, "/status") == str_at(condition, "/status"));
+        let turned = same.map(|old| str_at(old, "/lastTransitionTime")).filter(|time| !time.is_empty()).unwrap_or(now);
+        let Some(condition) = condition.as_object_mut() else { continue };
+        set_default(condition, "lastUpdateTime", now);
+        set_default(condition, "lastTransitionTime", turned);
+    }
 }
 
 fn decoded(text: &str) -> Option<String> {
@@ -283,6 +320,32 @@ mod tests {
         assert_eq!(errors, ["status.conditions: Forbidden: updates may not remove a condition of type \"Approved\""]);
         let (same, _) = update(&new, json!({}), Update::Main);
         assert_eq!(same, new);
+    }
+
+    #[test]
+    fn conditions_tell_when_they_turned_and_decisions_stay() {
+        let times = |object: &Value, at: usize| {
+            let condition = &object["status"]["conditions"][at];
+            ["lastUpdateTime", "lastTransitionTime"].map(|key| str_at(condition, &format!("/{key}")).to_owned())
+        };
+        let say = |old: &Value, conditions: Value, how: &str, now: &str| {
+            let (mut new, _) = update(old, json!({ "conditions": conditions }), Update::Sub(how));
+            RequestStrategy.stamp_update(&mut new, old, now);
+            new
+        };
+        let approved = json!([{"type": "Approved", "status": "True", "message": "m"}]);
+        let first = say(&request(), approved, "approval", "1");
+        assert_eq!(times(&first, 0), ["1", "1"]);
+        let failed = json!([{"type": "Approved", "status": "True"}, {"type": "X", "status": "True"}]);
+        let second = say(&first, failed, "status", "2");
+        assert_eq!((times(&second, 0), times(&second, 1)), (times(&first, 0), ["2", "2"].map(str::to_owned)));
+        assert_eq!(second["status"]["conditions"][0]["message"], "m");
+        let again = json!([{"type": "Approved", "status": "True"}, {"type": "X", "status": "True", "message": "n"}]);
+        let third = say(&second, again.clone(), "status", "3");
+        assert_eq!(times(&third, 1), ["3", "2"]);
+        let mut turned = again;
+        turned[1]["status"] = json!("False");
+        assert_eq!(times(&say(&third, turned, "status", "4"), 1), ["4", "4"]);
     }
 
     #[test]

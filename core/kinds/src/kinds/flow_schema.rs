@@ -45,6 +45,8 @@ pub static FLOW_SCHEMA: Kind = Kind {
 
 const PRECEDENCE_DEFAULT: i64 = 1000;
 const PRECEDENCE_MAX: i64 = 10_000;
+/// That of the schema `exempt`, and of no other.
+const EXEMPT_PRECEDENCE: i64 = 1;
 const VERBS: [&str; 9] = ["create", "delete", "deletecollection", "get", "list", "patch", "proxy", "update", "watch"];
 
 fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
@@ -115,6 +117,7 @@ fn check(object: &Value) -> ErrorList {
     let spec = &object["spec"];
     let mut errors = ErrorList::new();
     let name = str_at(object, "/metadata/name");
+    check_fixed(name, spec, &mut errors);
     let precedence = int_at(spec, "/matchingPrecedence").unwrap_or(0);
     let mut wrong = |detail: &str| {
         errors.push(FieldError::invalid(&path.child("matchingPrecedence"), precedence, detail));
@@ -125,7 +128,7 @@ fn check(object: &Value) -> ErrorList {
     if precedence > PRECEDENCE_MAX {
         wrong("must not be greater than 10000");
     }
-    if precedence == 1 && name != "exempt" {
+    if precedence == EXEMPT_PRECEDENCE && name != "exempt" {
         wrong("only the schema named 'exempt' may have matchingPrecedence 1");
     }
     if let Some(method) = spec.get("distinguisherMethod").filter(|m| !m.is_null()) {
@@ -147,6 +150,34 @@ fn check(object: &Value) -> ErrorList {
         check_rule(rule, &path.child("rules").index(at), &mut errors);
     }
     errors
+}
+
+/// The two schemas that the system rests on are what they are.
+fn check_fixed(name: &str, spec: &Value, errors: &mut ErrorList) {
+    let (precedence, groups, method) = match name {
+        "exempt" => (EXEMPT_PRECEDENCE, &["system:masters"][..], Value::Null),
+        "catch-all" => {
+            (PRECEDENCE_MAX, &["system:unauthenticated", "system:authenticated"][..], json!({"type": "ByUser"}))
+        }
+        _ => return,
+    };
+    let subjects: Vec<_> = groups.iter().map(|group| json!({"kind": "Group", "group": {"name": group}})).collect();
+    let everything = json!([{
+        "subjects": subjects,
+        "resourceRules": [{
+            "verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "clusterScope": true, "namespaces": ["*"],
+        }],
+        "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+    }]);
+    let part = |key: &str| spec.get(key).cloned().unwrap_or_default();
+    let same = part("priorityLevelConfiguration") == json!({"name": name})
+        && part("matchingPrecedence") == precedence
+        && part("distinguisherMethod") == method
+        && part("rules") == everything;
+    if !same {
+        let detail = format!("spec of '{name}' must equal the fixed value");
+        errors.push(FieldError::invalid(&Path::new("spec"), spec.clone(), detail));
+    }
 }
 
 fn check_rule(rule: &Value, path: &Path, errors: &mut ErrorList) {
@@ -286,6 +317,35 @@ fn check_urls(urls: &[&str], path: &Path, errors: &mut ErrorList) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_schemas_of_the_system_are_fixed() {
+        for schema in ["exempt", "catch-all"] {
+            let (precedence, groups) = if schema == "exempt" {
+                (1, json!(["system:masters"]))
+            } else {
+                (10_000, json!(["system:unauthenticated", "system:authenticated"]))
+            };
+            let subjects: Vec<_> = groups
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|group| json!({"kind": "Group", "group": {"name": group}}))
+                .collect();
+            let rules = json!([{"subjects": subjects, "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"],
+                "resources": ["*"], "clusterScope": true, "namespaces": ["*"]}],
+                "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}]}]);
+            let mut object = json!({"metadata": {"name": schema}, "spec": {"matchingPrecedence": precedence,
+                "priorityLevelConfiguration": {"name": schema}, "rules": rules}});
+            if schema == "catch-all" {
+                object["spec"]["distinguisherMethod"] = json!({"type": "ByUser"});
+            }
+            assert!(check(&object).is_empty(), "{schema}");
+            object["spec"]["rules"] = json!([]);
+            let said = check(&object)[0].to_string();
+            assert!(said.ends_with(&format!("spec of '{schema}' must equal the fixed value")), "{said}");
+        }
+    }
 
     #[test]
     fn a_schema_says_whose_requests_for_what() {

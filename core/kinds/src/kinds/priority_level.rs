@@ -124,6 +124,7 @@ fn check(object: &Value) -> ErrorList {
         errors.push(FieldError::invalid(&path.child("type"), kind, detail));
     }
     let part = |key: &str| spec.get(key).filter(|v| !v.is_null());
+    check_fixed(str_at(object, "/metadata/name"), spec, &mut errors);
     match kind {
         "Exempt" => {
             if let Some(exempt) = part("exempt") {
@@ -147,6 +148,25 @@ fn check(object: &Value) -> ErrorList {
         _ => rules::required_one_of(kind, &["Exempt", "Limited"], &path.child("type"), &mut errors),
     }
     errors
+}
+
+/// The two levels that the system rests on are what they are; only how many seats `exempt` lends may be said.
+fn check_fixed(name: &str, spec: &Value, errors: &mut ErrorList) {
+    let part = |key: &str| spec.get(key).cloned().unwrap_or_default();
+    let (same, besides) = match name {
+        "exempt" => (spec["type"] == "Exempt" && part("limited").is_null(), " except the 'spec.exempt' field"),
+        "catch-all" => {
+            let limited = json!({
+                "nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}, "lendablePercent": 0,
+            });
+            (spec["type"] == "Limited" && part("limited") == limited && part("exempt").is_null(), "")
+        }
+        _ => return,
+    };
+    if !same {
+        let detail = format!("spec of '{name}'{besides} must equal the fixed value");
+        errors.push(FieldError::invalid(&Path::new("spec"), spec.clone(), detail));
+    }
 }
 
 fn check_shares(part: &Value, path: &Path, errors: &mut ErrorList) {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::event::{self, EVENT};
-use crate::field::{ErrorList, FieldError, Path};
+use crate::field::{ErrorList, FieldError, Path, quote};
 use crate::names;
 use crate::row::{Conversion, Kind, STORED_VERBS, Strategy, Update};
 use crate::rules::{self, IMMUTABLE};
@@ -50,11 +50,15 @@ const NAMES: [(&str, &str); 7] = [
     ("deprecatedLastTimestamp", "lastTimestamp"),
     ("deprecatedCount", "count"),
 ];
-/// What an event with a time of its own never changes, by its stored names.
-const FIXED: [&str; 9] = [
+/// What never changes through this version, by its stored names.
+const FIXED: [&str; 13] = [
     "involvedObject",
     "reason",
     "message",
+    "source",
+    "firstTimestamp",
+    "lastTimestamp",
+    "count",
     "type",
     "eventTime",
     "action",
@@ -104,16 +108,12 @@ impl Strategy for ReportedStrategy {
     fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
         let (new, old) = (stored(new), stored(old));
         let mut errors = check(&new, false);
-        let field = |field: &&str| new.get(*field).cloned().unwrap_or_default();
-        for name in FIXED.iter().filter(|name| field(name) != old.get(**name).cloned().unwrap_or_default()) {
-            let told = if *name == "reportingComponent" { "reportingController" } else { *name };
-            let path = Path::new(told);
-            match field(name) {
-                reference @ Value::Object(_) => {
-                    errors.push(FieldError::invalid_shown(&path, &show_reference(&reference), IMMUTABLE));
-                }
-                Value::Null => errors.push(FieldError::invalid(&path, "", IMMUTABLE)),
-                value => errors.push(FieldError::invalid(&path, value, IMMUTABLE)),
+        for name in FIXED {
+            let (after, before) = (new.get(name).unwrap_or(&Value::Null), old.get(name).unwrap_or(&Value::Null));
+            let after = show(name, after);
+            if after != show(name, before) {
+                let told = if name == "reportingComponent" { "reportingController" } else { name };
+                errors.push(FieldError::invalid_shown(&Path::new(told), &after, IMMUTABLE));
             }
         }
         errors
@@ -128,22 +128,38 @@ impl Strategy for ReportedStrategy {
     }
 }
 
-/// Checks an event in its stored form. wire: errors name the stored fields, but the reporting controller.
-/// wire: a reference is told of under the names of the fields in memory.
-fn show_reference(reference: &Value) -> String {
-    const FIELDS: [(&str, &str); 7] = [
-        ("Kind", "/kind"),
-        ("Namespace", "/namespace"),
-        ("Name", "/name"),
-        ("UID", "/uid"),
-        ("APIVersion", "/apiVersion"),
-        ("ResourceVersion", "/resourceVersion"),
-        ("FieldPath", "/fieldPath"),
-    ];
-    let parts = FIELDS.map(|(told, at)| format!("\"{told}\":{}", Value::from(str_at(reference, at))));
+/// wire: fields are told of as they are in memory: nothing left out, structures under the names of their fields.
+fn show(name: &str, value: &Value) -> String {
+    match name {
+        "involvedObject" => show_parts(value, &REFERENCE),
+        "related" if value.is_object() => show_parts(value, &REFERENCE),
+        "source" => show_parts(value, &SOURCE),
+        "count" => value.as_i64().unwrap_or_default().to_string(),
+        _ if value.is_null() && (name.ends_with("Timestamp") || matches!(name, "eventTime" | "related")) => {
+            "null".to_owned()
+        }
+        _ => quote(value.as_str().unwrap_or_default()),
+    }
+}
+
+const SOURCE: [(&str, &str); 2] = [("Component", "/component"), ("Host", "/host")];
+const REFERENCE: [(&str, &str); 7] = [
+    ("Kind", "/kind"),
+    ("Namespace", "/namespace"),
+    ("Name", "/name"),
+    ("UID", "/uid"),
+    ("APIVersion", "/apiVersion"),
+    ("ResourceVersion", "/resourceVersion"),
+    ("FieldPath", "/fieldPath"),
+];
+
+fn show_parts(value: &Value, fields: &[(&str, &str)]) -> String {
+    let parts: Vec<_> =
+        fields.iter().map(|(told, at)| format!("\"{told}\":{}", Value::from(str_at(value, at)))).collect();
     format!("{{{}}}", parts.join(","))
 }
 
+/// Checks an event in its stored form. wire: errors name the stored fields, but the reporting controller.
 fn check(event: &Value, new: bool) -> ErrorList {
     let mut errors = ErrorList::new();
     let (own, of) = (str_at(event, "/metadata/namespace"), str_at(event, "/involvedObject/namespace"));
@@ -235,5 +251,19 @@ mod tests {
         let texts: Vec<_> =
             ReportedStrategy.validate_update(&event, &before, Update::Main).iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["message: Invalid value: \"other\": field is immutable"]);
+        let mut counted = before.clone();
+        counted["deprecatedCount"] = json!(2);
+        counted["deprecatedSource"] = json!({"component": "c"});
+        counted["eventTime"] = Value::Null;
+        let texts: Vec<_> =
+            ReportedStrategy.validate_update(&counted, &before, Update::Main).iter().map(ToString::to_string).collect();
+        let source = r#"source: Invalid value: {"Component":"c","Host":""}: field is immutable"#;
+        let expected = [
+            source,
+            "count: Invalid value: 2: field is immutable",
+            "eventTime: Invalid value: null: field is immutable",
+        ];
+        assert_eq!(texts, expected);
+        assert!(EVENT.strategy.validate_update(&stored(&counted), &stored(&before), Update::Main).is_empty());
     }
 }

@@ -4,15 +4,15 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
 
-use super::{DecodeError, Decoded, MAX_DEPTH};
+use super::{DecodeError, Decoded, MAX_DEPTH, SHADOWED_MAX};
 
 /// Decodes one JSON document.
 pub fn json(body: &[u8]) -> Result<Decoded, DecodeError> {
-    let mut reader = Reader { body, at: 0, path: Vec::new(), duplicates: Vec::new() };
+    let mut reader = Reader { body, at: 0, path: Vec::new(), duplicates: Vec::new(), shadowed: Vec::new() };
     let value = reader.value(0)?;
     reader.blank();
     match reader.peek() {
-        None => Ok(Decoded { value, duplicates: reader.duplicates }),
+        None => Ok(Decoded { value, duplicates: reader.duplicates, shadowed: reader.shadowed }),
         Some(_) => Err(reader.unexpected("after top-level value")),
     }
 }
@@ -27,6 +27,7 @@ struct Reader<'a> {
     at: usize,
     path: Vec<Step>,
     duplicates: Vec<String>,
+    shadowed: Vec<Value>,
 }
 
 type Read<T> = Result<T, DecodeError>;
@@ -97,11 +98,8 @@ impl Reader<'_> {
             self.at += 1;
             self.path.push(Step::Key(key.clone()));
             let value = self.value(depth + 1)?;
-            if fields.insert(key, value).is_some() {
-                let path = self.render_path();
-                if !self.duplicates.contains(&path) {
-                    self.duplicates.push(path);
-                }
+            if let Some(earlier) = fields.insert(key, value) {
+                self.note_duplicate(earlier);
             }
             self.path.pop();
             self.blank();
@@ -113,6 +111,19 @@ impl Reader<'_> {
                 }
                 _ => return Err(self.unexpected("after object key:value pair")),
             }
+        }
+    }
+
+    fn note_duplicate(&mut self, earlier: Value) {
+        let path = self.render_path();
+        if !self.duplicates.contains(&path) {
+            self.duplicates.push(path);
+        }
+        if self.shadowed.len() < SHADOWED_MAX {
+            self.shadowed.push(self.path.iter().rev().fold(earlier, |value, step| match step {
+                Step::Key(key) => Value::Object(Map::from_iter([(key.clone(), value)])),
+                Step::Index(_) => Value::Array(vec![value]),
+            }));
         }
     }
 

@@ -14,6 +14,8 @@ pub use yaml::yaml;
 pub const MAX_DEPTH: usize = 200;
 /// Bytes of a bad body that an error text quotes.
 const QUOTED_BYTES: usize = 30;
+/// Values of keys that come twice which are kept beside the last ones.
+const SHADOWED_MAX: usize = 64;
 
 /// A decoded body.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -22,6 +24,20 @@ pub struct Decoded {
     pub value: Value,
     /// Where keys came twice: paths such as `spec.replicas`, or the YAML decoder's own words (they start with `yaml: `).
     pub duplicates: Vec<String>,
+    /// Of JSON, what stood under such a key before, each in a tree of its own that says where; in an array always as
+    /// its only element.
+    pub shadowed: Vec<Value>,
+}
+
+/// Puts what `earlier` has beneath what `value` says: wire: where an object comes twice, its fields add up.
+pub fn underlay(value: &mut Value, earlier: &Value) {
+    let (Value::Object(fields), Value::Object(earlier)) = (value, earlier) else { return };
+    for (key, before) in earlier {
+        match fields.get_mut(key) {
+            Some(there) => underlay(there, before),
+            None => drop(fields.insert(key.clone(), before.clone())),
+        }
+    }
 }
 
 /// A body that is not what it says. The text is upstream's, without what it is embedded in.
@@ -106,6 +122,19 @@ mod tests {
             r#"{"apiVersion":"apps/v1","kind":"Deployment","#,
             r#"unexpected end of JSON input ({"apiVersion":"apps/v1","kind" ...)"#,
         );
+    }
+
+    #[test]
+    fn values_of_keys_that_come_twice_are_told_and_add_up() {
+        let mut decoded =
+            json(br#"{"a":1,"l":[0,{"b":{"x":1},"b":{"y":2}}],"a":"z","s":{"p":1},"s":{"q":null}}"#).unwrap();
+        let told = [r#"{"l":[{"b":{"x":1}}]}"#, r#"{"a":1}"#, r#"{"s":{"p":1}}"#];
+        assert_eq!(decoded.shadowed.iter().map(Value::to_string).collect::<Vec<_>>(), told);
+        for earlier in &decoded.shadowed {
+            underlay(&mut decoded.value, earlier);
+        }
+        assert_eq!(decoded.value["s"].to_string(), r#"{"p":1,"q":null}"#);
+        assert_eq!(decoded.value["a"], "z");
     }
 
     #[test]

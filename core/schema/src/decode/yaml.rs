@@ -45,7 +45,7 @@ pub fn yaml(body: &[u8]) -> Result<Decoded, DecodeError> {
             vec![format!("yaml: unmarshal errors:{}", lines.concat())]
         }
     };
-    Ok(Decoded { value: first.value, duplicates })
+    Ok(Decoded { value: first.value, duplicates, shadowed: Vec::new() })
 }
 
 fn options() -> Options {

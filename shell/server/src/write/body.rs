@@ -84,7 +84,7 @@ pub(crate) fn decode_by_type(
         "application/yaml" => Ok(decode::yaml(bytes).map_err(Undecoded::Text)),
         "application/vnd.kubernetes.protobuf" => {
             let value = protobuf::decode(Schema::builtin(), schema, bytes);
-            Ok(value.map(|value| Decoded { value, duplicates: Vec::new() }).map_err(Undecoded::Binary))
+            Ok(value.map(|value| Decoded { value, ..Decoded::default() }).map_err(Undecoded::Binary))
         }
         _ => {
             let text = "the body of the request was in an unknown format - accepted media types include: \
@@ -131,7 +131,7 @@ fn go_kind(value: &serde_json::Value) -> &'static str {
 }
 
 fn into_body(decoded: Decoded) -> Body {
-    Body { value: decoded.value, duplicates: decoded.duplicates }
+    Body { value: decoded.value, duplicates: decoded.duplicates, shadowed: decoded.shadowed }
 }
 
 fn bad_request(message: String) -> Refusal {
