@@ -104,12 +104,13 @@ impl<'a> Evaluation<'a, '_> {
         match node {
             Node::Select(operand, name) => {
                 let of = self.start(operand)?;
-                self.found(select(&of, name))
+                let found = self.select(&of, name);
+                self.found(found)
             }
             Node::Test(operand, name) => self.test(operand, name),
             Node::OptionalSelect(operand, name) => {
                 let of = self.start(operand)?;
-                let found = maybe_select(&of, name)?;
+                let found = self.maybe_select(&of, name)?;
                 self.found(optional(found))
             }
             Node::Index(operand, index) => {
@@ -151,7 +152,21 @@ impl<'a> Evaluation<'a, '_> {
     }
     fn test(&mut self, operand: &'a Node, name: &str) -> Outcome<'a> {
         let of = self.start(operand)?;
-        Ok(Value::Bool(maybe_select(&of, name)?.is_some()))
+        Ok(Value::Bool(self.maybe_select(&of, name)?.is_some()))
+    }
+    fn select(&self, of: &Value<'a>, name: &str) -> Outcome<'a> {
+        match self.maybe_select(of, name)? {
+            Some(value) => Ok(value),
+            None if matches!(of, Value::Optional(_)) => Ok(Value::Optional(None)),
+            None => Err(EvalError::no_such_key(name)),
+        }
+    }
+    /// The field, if it is there, or the variable of that name.
+    fn maybe_select(&self, of: &Value<'a>, name: &str) -> Result<Option<Value<'a>>, EvalError> {
+        match of {
+            Value::Struct(Object::Composed) => self.activation.field(name).transpose(),
+            of => maybe_select(of, name),
+        }
     }
     /// `&&` and `||`: the side that decides wins, even over an error of the other.
     fn logical(&mut self, one: &'a Node, two: &'a Node, decisive: bool) -> Outcome<'a> {
@@ -430,14 +445,6 @@ fn optional<'a>(value: Option<Value<'a>>) -> Outcome<'a> {
         Some(Value::Optional(of)) => Value::Optional(of),
         value => Value::Optional(value.map(Arc::new)),
     })
-}
-
-fn select<'a>(of: &Value<'a>, name: &str) -> Outcome<'a> {
-    match maybe_select(of, name)? {
-        Some(value) => Ok(value),
-        None if matches!(of, Value::Optional(_)) => Ok(Value::Optional(None)),
-        None => Err(EvalError::no_such_key(name)),
-    }
 }
 
 /// The field, if it is there; of an optional value an optional field.

@@ -45,7 +45,7 @@ impl Value<'_> {
                 }
                 Json::Object(out)
             }
-            Value::Struct(Object::Given(_)) | Value::Optional(_) | Value::Type(_) | Value::Thing(_) => {
+            Value::Struct(Object::Composed) | Value::Optional(_) | Value::Type(_) | Value::Thing(_) => {
                 return Err(EvalError::new(format!("unsupported conversion of {} to JSON", self.type_of().name())));
             }
         })

@@ -56,4 +56,4 @@ pub use program::{Budget, Program};
 pub use thing::Thing;
 pub use time::Instant;
 pub use types::{Opaque, Type};
-pub use value::{Fields, Key, List, Map, Object, Text, Value};
+pub use value::{Key, List, Map, Object, Text, Value};

@@ -88,7 +88,7 @@ impl Program {
     /// says so and the value should not be used.
     pub fn evaluate<'a>(&'a self, activation: &Activation<'a>, budget: &mut Budget) -> Result<Value<'a>, EvalError> {
         let (value, cost) = self.measure(activation, budget.per_evaluation);
-        budget.spend(cost);
+        budget.spend(cost.saturating_add(activation.take_spent()));
         value
     }
     /// Its value, and what it cost.

@@ -186,7 +186,6 @@ fn rights_are_asked_of_whoever_brings_them() {
     let env = Arc::new(Env::new().value("authorizer", crate::Type::Opaque(crate::Opaque::Authorizer)));
     let authorizer = OnlyPods;
     let question = crate::Thing::Question(Arc::new(crate::Question::new(&authorizer)));
-    let activation = Activation::new().value("authorizer", Value::Thing(question));
     for (source, held) in [
         ("authorizer.group('').resource('pods').namespace('ns').check('get').allowed()", true),
         ("authorizer.group('').resource('pods').namespace('ns').check('get').reason() == 'asked in ns'", true),
@@ -194,6 +193,7 @@ fn rights_are_asked_of_whoever_brings_them() {
         ("authorizer.serviceAccount('ns', 'sa').path('/healthz').check('get').errored()", false),
     ] {
         let program = Program::compile(source, &env).expect("compiles");
+        let activation = Activation::new().value("authorizer", Value::Thing(question.clone()));
         let mut budget = Budget::for_object();
         assert_eq!(program.evaluate(&activation, &mut budget).unwrap().as_bool(), Some(held), "{source}");
         assert!(limits::OBJECT_COST - budget.left() > 350_000);
@@ -285,4 +285,31 @@ proptest! {
         prop_assert_eq!(value("self.replicas < self.max").ok().flatten(), Some((a < b).into()));
         prop_assert_eq!(value("int(string(self.replicas)) == self.replicas").ok().flatten(), Some(1));
     }
+}
+
+#[test]
+fn composed_variables_run_once_and_only_when_asked_for() {
+    let compile = |source: &str, env: &Arc<Env>| Program::compile(source, env).unwrap();
+    let known = |names: &[&str]| {
+        let fields = names.iter().map(|name| ((*name).to_owned(), crate::Declared::dynamic()));
+        let variables = crate::Declared::object(crate::Struct::new("v", fields));
+        Arc::new(Env::new().variable("object", crate::Declared::dynamic()).variable("variables", variables))
+    };
+    let one = compile("object.n.map(x, x * 2)", &known(&[]));
+    let two = compile("variables.one.size() + 1", &known(&["one"]));
+    let bad = compile("object.nope", &known(&[]));
+    let env = known(&["one", "two", "bad"]);
+    let object = serde_json::json!({"n": [1, 2, 3]});
+    let variables = [("one", &one), ("two", &two), ("bad", &bad)];
+    let cost = |source: &str| {
+        let (program, mut budget) = (compile(source, &env), crate::Budget::new(1000));
+        let activation = Activation::new().data("object", &object).composed("variables", variables);
+        let value = program.evaluate(&activation, &mut budget).map(|value| value.to_json().unwrap());
+        (value.map_err(|error| error.to_string()), 1000 - budget.left())
+    };
+    assert_eq!(cost("variables.two").0, Ok(serde_json::json!(4)));
+    assert!(cost("variables.two == 4 && variables.one[0] == 2").1 < 2 * cost("variables.two == 4").1);
+    let why = "composited variable \"bad\" fails to evaluate: no such key: nope";
+    assert_eq!(cost("variables.bad == 1").0, Err(why.to_owned()));
+    assert_eq!(cost("true || variables.bad == 1").0, Ok(serde_json::json!(true)));
 }

@@ -110,14 +110,8 @@ pub enum Object<'a> {
     Data(&'a serde_json::Map<String, Json>, &'a Struct),
     /// Made while running, fields by their names in the data.
     Made(Arc<Struct>, Arc<BTreeMap<Arc<str>, Value<'a>>>),
-    /// Fields that the caller answers for.
-    Given(&'a dyn Fields),
-}
-
-/// Fields that are known only when they are asked for.
-pub trait Fields: std::fmt::Debug + Send + Sync {
-    /// The value of the field; none if there is no such field.
-    fn field(&self, name: &str) -> Option<Result<Value<'_>, EvalError>>;
+    /// Variables that are expressions: the activation computes each when it is asked for.
+    Composed,
 }
 
 impl<'a> Value<'a> {
@@ -164,7 +158,7 @@ impl<'a> Value<'a> {
             Value::Timestamp(_) => Type::Timestamp,
             Value::Duration(_) => Type::Duration,
             Value::List(_) => Type::list(Type::Dyn),
-            Value::Map(_) | Value::Struct(Object::Data(..) | Object::Given(_)) => Type::map(Type::Dyn, Type::Dyn),
+            Value::Map(_) | Value::Struct(Object::Data(..) | Object::Composed) => Type::map(Type::Dyn, Type::Dyn),
             Value::Struct(Object::Made(of, _)) => Type::Struct(of.clone()),
             Value::Optional(_) => Type::optional(Type::Dyn),
             Value::Type(_) => Type::Type(None),
@@ -195,7 +189,7 @@ impl<'a> Value<'a> {
             Value::Bytes(_) | Value::List(_) | Value::Map(_) => self.size() == Some(0),
             Value::Struct(Object::Data(map, _)) => map.is_empty(),
             Value::Struct(Object::Made(_, fields)) => fields.is_empty(),
-            Value::Struct(Object::Given(_)) | Value::Type(_) | Value::Thing(_) => false,
+            Value::Struct(Object::Composed) | Value::Type(_) | Value::Thing(_) => false,
         }
     }
 }
@@ -294,7 +288,7 @@ impl<'a> Object<'a> {
                 Some(data::read(value, &field.declared))
             }
             Object::Made(of, fields) => fields.get(of.data_name(name)?).cloned().map(Ok),
-            Object::Given(fields) => fields.field(name),
+            Object::Composed => None,
         }
     }
 }

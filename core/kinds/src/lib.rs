@@ -14,6 +14,7 @@ pub mod groups;
 pub mod kinds;
 pub mod meta;
 pub mod names;
+pub mod policies;
 pub mod presence;
 pub mod quantity;
 pub mod row;
@@ -25,6 +26,8 @@ pub mod tree;
 pub mod typed;
 
 pub use field::{ErrorList, FieldError, Path};
+pub use kinds::admission::binding::{MUTATING_ADMISSION_POLICY_BINDING, VALIDATING_ADMISSION_POLICY_BINDING};
+pub use kinds::admission::policy::{MUTATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY};
 pub use kinds::binding::BINDING;
 pub use kinds::certificate_signing_request::CERTIFICATE_SIGNING_REQUEST;
 pub use kinds::component_status::COMPONENT_STATUS;

@@ -3,42 +3,24 @@
 //! A definition is read once for each change of its object. Objects whose definition is not there, or not there yet,
 //! are kept all the same.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use gantry_kinds::custom::{Definition, Version};
 use gantry_kinds::{CUSTOM_RESOURCE_DEFINITION, KindRef, table};
 
-use crate::object::{Object, ObjectKey};
+use crate::readings::Readings;
 use crate::view::View;
 
 /// Definitions by the name of their object, `PLURAL.GROUP`.
-#[derive(Default)]
-pub(crate) struct Definitions(BTreeMap<Arc<str>, Arc<Definition>>);
-
-impl Definitions {
-    pub(crate) fn of(objects: &[Arc<Object>]) -> Self {
-        let mut definitions = Definitions::default();
-        objects.iter().for_each(|object| definitions.note(object.key(), Some(object)));
-        definitions
-    }
-
-    /// Follows one change.
-    pub(crate) fn note(&mut self, key: &ObjectKey, after: Option<&Object>) {
-        if key.kind != &CUSTOM_RESOURCE_DEFINITION {
-            return;
-        }
-        match after.and_then(|object| Definition::read(&object.value())) {
-            Some(definition) => self.0.insert(key.name.clone(), Arc::new(definition)),
-            None => self.0.remove(&key.name),
-        };
-    }
+pub(crate) fn definitions() -> Readings<Definition> {
+    Readings::new(&CUSTOM_RESOURCE_DEFINITION, Definition::read)
 }
 
 impl View {
     /// Every definition, by name.
     pub fn definitions(&self) -> impl Iterator<Item = &Arc<Definition>> {
-        self.definitions.0.values()
+        self.definitions.all()
     }
 
     /// The definition of a custom kind, whatever its version.
@@ -46,7 +28,7 @@ impl View {
         if !kind.is_custom() {
             return None;
         }
-        self.definitions.0.get(kind.group_resource().as_str())
+        self.definitions.get(&kind.group_resource())
     }
 
     /// What the definition says of the version of a custom kind; of the stored one for the row that objects are kept
@@ -73,7 +55,7 @@ impl View {
     /// The kind served under this group, version and plural.
     pub fn by_resource(&self, group: &str, version: &str, plural: &str) -> Option<KindRef> {
         table::by_resource(group, version, plural).or_else(|| {
-            let definition = self.definitions.0.get(format!("{plural}.{group}").as_str())?;
+            let definition = self.definitions.get(&format!("{plural}.{group}"))?;
             definition.served().find(|served| served.kind.version == version).map(|served| served.kind)
         })
     }
@@ -92,6 +74,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::object::{Object, ObjectKey};
 
     fn definition(established: &str) -> Value {
         json!({"metadata": {"name": "foos.g.io", "uid": "d"},

@@ -9,6 +9,8 @@ mod index;
 pub mod intent;
 mod object;
 mod parse;
+mod policies;
+mod readings;
 mod terms;
 mod view;
 

@@ -5,10 +5,13 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use gantry_kinds::KindRef;
+use gantry_kinds::custom::Definition;
 
-use crate::definitions::Definitions;
+use crate::definitions::definitions;
 use crate::index::{Indexes, indexed};
 use crate::object::{Object, ObjectKey};
+use crate::policies::Policies;
+use crate::readings::Readings;
 
 /// One change of one object, as the feed carries it. `after` is `None` when the object is gone.
 #[derive(Clone, Debug)]
@@ -33,12 +36,24 @@ impl Change {
 type Table = BTreeMap<(Arc<str>, Arc<str>), Arc<Object>>;
 
 /// All objects by kind, with indexes, at one revision.
-#[derive(Default)]
 pub struct View {
     tables: BTreeMap<KindRef, Table>,
     indexes: Indexes,
-    pub(crate) definitions: Definitions,
+    pub(crate) definitions: Readings<Definition>,
+    pub(crate) policies: Policies,
     revision: u64,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        View {
+            tables: BTreeMap::new(),
+            indexes: Indexes::default(),
+            definitions: definitions(),
+            policies: Policies::default(),
+            revision: 0,
+        }
+    }
 }
 
 impl View {
@@ -51,15 +66,22 @@ impl View {
     pub fn load(mut objects: Vec<Arc<Object>>, revision: u64) -> Self {
         objects.sort_by(|a, b| a.cmp_key(b));
         let indexes = Indexes::of(&objects);
-        let definitions = Definitions::of(&objects);
+        let mut view = View { indexes, revision, ..View::default() };
+        objects.iter().for_each(|object| view.read(object.key(), Some(object)));
         let mut tables: BTreeMap<KindRef, Vec<_>> = BTreeMap::new();
         for object in objects {
             let key = object.key();
             let at = (key.namespace.clone(), key.name.clone());
             tables.entry(key.kind).or_default().push((at, object));
         }
-        let tables = tables.into_iter().map(|(kind, rows)| (kind, rows.into_iter().collect())).collect();
-        View { tables, indexes, definitions, revision }
+        view.tables = tables.into_iter().map(|(kind, rows)| (kind, rows.into_iter().collect())).collect();
+        view
+    }
+
+    /// Reads anew what an object says, of the kinds that are kept in a form of their own.
+    fn read(&mut self, key: &ObjectKey, after: Option<&Object>) {
+        self.definitions.note(key, after);
+        self.policies.note(key, after);
     }
 
     /// The revision that this view has reached.
@@ -77,7 +99,7 @@ impl View {
             Some(object) => table.insert(at, object.clone()),
             None => table.remove(&at),
         };
-        self.definitions.note(&key, after.as_deref());
+        self.read(&key, after.as_deref());
         if let Some(object) = &before {
             self.indexes.remove(object);
         }

@@ -114,7 +114,7 @@ impl Clause {
             _ => Err(wrong()),
         };
         match (self.verb, value) {
-            ('s', Value::Struct(Object::Given(_)) | Value::Optional(_) | Value::Thing(_)) => Err(wrong()),
+            ('s', Value::Struct(Object::Composed) | Value::Optional(_) | Value::Thing(_)) => Err(wrong()),
             ('s', value) => text(value),
             ('d', _) => integer(|n| n.to_string()),
             ('b', Value::Bool(b)) => Ok(u8::from(*b).to_string()),
