@@ -11,7 +11,7 @@ const ARROWS: [(&str, &[&str]); 18] = [
     ("gantry-kinds", &["gantry-schema", "gantry-cel"]),
     ("gantry-view", &["gantry-kinds"]),
     ("gantry-policy", &["gantry-kinds", "gantry-view"]),
-    ("gantry-registry", &["gantry-schema", "gantry-kinds", "gantry-view", "gantry-policy"]),
+    ("gantry-registry", &["gantry-schema", "gantry-cel", "gantry-kinds", "gantry-view", "gantry-policy"]),
     ("gantry-controllers", &["gantry-kinds", "gantry-view"]),
     ("gantry-scheduler", &["gantry-kinds", "gantry-view"]),
     ("gantry-node", &["gantry-kinds", "gantry-view"]),

@@ -37,6 +37,8 @@ pub struct Status {
     pub causes: Vec<Cause>,
     /// `details.retryAfterSeconds`; 0 for none.
     pub retry_after_seconds: u32,
+    /// Texts for `Warning` headers beside it.
+    pub warnings: Vec<String>,
 }
 
 impl std::fmt::Display for Status {
@@ -59,6 +61,7 @@ impl Status {
             uid: String::new(),
             causes: Vec::new(),
             retry_after_seconds: 0,
+            warnings: Vec::new(),
         }
     }
     /// Names the object that the refusal is about.

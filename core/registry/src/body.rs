@@ -10,7 +10,7 @@ use crate::request::{Body, FieldValidation};
 use crate::{custom, refuse};
 
 /// What a body must be.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     kind: &'static str,
     group: &'static str,
@@ -44,6 +44,11 @@ impl Expected {
     /// Whether it is an object of that kind, not the body of a subresource.
     pub(crate) fn is_object_of(&self, kind: KindRef) -> bool {
         self.schema == kind.schema
+    }
+
+    /// Group, version and kind.
+    pub(crate) fn names(&self) -> (&'static str, &'static str, &'static str) {
+        (self.group, self.version, self.kind)
     }
 
     /// Name of the type in the schema tables.

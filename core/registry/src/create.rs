@@ -29,8 +29,9 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
 pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -> Result<Decision, Refusal> {
     let kind = case.kind();
     let mut draft = Draft::warning(warnings);
-    admission::create(case, &mut object, &mut draft)?;
     meta::stamp(case, &mut object);
+    admission::create(case, &mut object, &mut draft)?;
+    meta::place(case, &mut object)?;
     name(case, &mut object)?;
     kind.strategy.prepare_create(&mut object);
     if kind == &gantry_kinds::SERVICE {
@@ -42,6 +43,7 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     if !errors.is_empty() {
         return Err(Status::invalid(kind, meta::text(&object, "name"), &errors).into());
     }
+    admission::check_create(case, &object, &mut draft)?;
     let name = meta::text(&object, "name");
     if case.view.at(&case.key(name)).is_some() {
         return Err(Status::already_exists(kind, name).into());

@@ -34,7 +34,9 @@ pub(crate) fn decide(case: &Case<'_>, options: &DeleteOptions) -> Result<Decisio
     check_options(options)?;
     preconditions(case, old, options)?;
     admission::delete(case, old)?;
-    delete(case, old, case.value(old)?, options)
+    let value = case.value(old)?;
+    let warnings = admission::check_delete(case, &value)?;
+    Ok(delete(case, old, value, options)?.warning(warnings))
 }
 
 /// Deletes `old`, of which `object` is the value, perhaps with changes that are to be stored along.

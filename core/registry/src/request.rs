@@ -160,3 +160,14 @@ pub enum Decision {
     /// Decide anew with the answer to this.
     Ask(Box<Ask>),
 }
+
+impl Decision {
+    /// The same with more to warn of, before what there is.
+    pub(crate) fn warning(mut self, mut more: Vec<String>) -> Self {
+        if let Decision::Commit { warnings, .. } | Decision::Reply { warnings, .. } = &mut self {
+            more.append(warnings);
+            *warnings = more;
+        }
+        self
+    }
+}

@@ -6,8 +6,9 @@ use gantry_kinds::{
     SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW, Status, Update,
 };
 use gantry_policy::{Attributes, Rule, authorize, rules_of};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use crate::admission::attributes::user_info;
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
 use crate::create::track;
@@ -48,20 +49,6 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
         return Err(Status::method_not_supported(kind, "create").into());
     }
     Ok(Decision::Reply { reply: review, code: 201, warnings: decoded.warnings })
-}
-
-fn user_info(user: &User) -> Value {
-    let mut info = Map::new();
-    info.insert("username".to_owned(), user.name.clone().into());
-    if !user.uid.is_empty() {
-        info.insert("uid".to_owned(), user.uid.clone().into());
-    }
-    info.insert("groups".to_owned(), user.groups.clone().into());
-    if !user.extra.is_empty() {
-        let extra = user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into()));
-        info.insert("extra".to_owned(), Value::Object(extra.collect()));
-    }
-    Value::Object(info)
 }
 
 fn rules(rules: &[Rule]) -> Value {

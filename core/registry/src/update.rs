@@ -74,6 +74,7 @@ pub(crate) fn prepare(
     if !errors.is_empty() {
         return Err(Status::invalid(kind, old.name(), &errors).into());
     }
+    admission::check_update(case, &new, &before, update, draft)?;
     draft.guards.extend(custom::guard(case));
     draft.warnings.extend(kind.strategy.warnings(&new, Some(&before)));
     if kind == &CUSTOM_RESOURCE_DEFINITION {

@@ -69,7 +69,7 @@ async fn handle(
 fn warned(app: &App, endpoint: Endpoint, answer: Result<Answer, Refusal>) -> Result<Answer, Refusal> {
     let warning = app.cluster.view().custom(endpoint.kind).and_then(|version| version.deprecation.clone());
     answer.map(|mut answer| {
-        write::warn(&mut answer, warning.as_slice());
+        respond::warn(&mut answer, warning.as_slice());
         answer
     })
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Refusal;
 use crate::binary;
-use crate::limits::GZIP_FROM;
+use crate::limits::{GZIP_FROM, WARNING_BYTES};
 use crate::negotiate::{Accepted, Format};
 
 /// Why a streamed body broke off.
@@ -106,7 +106,26 @@ pub(crate) fn refusal(status: &Status, accepted: &Accepted) -> Answer {
     if status.retry_after_seconds > 0 {
         answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(status.retry_after_seconds));
     }
+    warn(&mut answer, &status.warnings);
     answer
+}
+
+/// Adds `Warning` headers, each text once, as many as fit.
+pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
+    let mut seen: Vec<&String> = Vec::new();
+    let mut left = WARNING_BYTES;
+    for warning in warnings {
+        if seen.contains(&warning) || warning.len() > left {
+            continue;
+        }
+        left -= warning.len();
+        seen.push(warning);
+        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
+            answer.headers_mut().append(HeaderName::from_static("warning"), value);
+        }
+    }
 }
 
 /// wire: refusals that are about no object carry empty details.
@@ -135,4 +154,18 @@ pub(crate) fn finish(answer: &mut Answer, audit_id: &str) {
 /// 500 for what should not have happened.
 pub(crate) fn internal(error: impl std::fmt::Display) -> Refusal {
     Box::new(Status::internal(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_quoted_and_said_once() {
+        let mut answer = text(200, "");
+        let texts = ["unknown field \"spec.foo\"", "unknown field \"spec.foo\"", "b\n", &"x".repeat(WARNING_BYTES)];
+        warn(&mut answer, &texts.map(str::to_owned));
+        let got: Vec<_> = answer.headers().get_all("warning").iter().map(|v| v.to_str().unwrap()).collect();
+        assert_eq!(got, ["299 - \"unknown field \\\"spec.foo\\\"\"", "299 - \"b \""]);
+    }
 }

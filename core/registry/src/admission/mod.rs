@@ -1,24 +1,99 @@
 //! What the cluster adds to objects and what it refuses beyond the rules of their kinds, in upstream's order.
 
+pub(crate) mod attributes;
 mod certificates;
 mod escalation;
 mod lifecycle;
+mod matching;
 mod node;
 mod pods;
+mod policies;
 mod priority;
 mod runtime_class;
 mod service_account;
 
+use attributes::Attributes;
 use gantry_kinds::{NODE, POD, Update};
 use gantry_view::Object;
 use serde_json::Value;
 
+use crate::body::Expected;
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::meta;
+use crate::subresource::scale;
 
 /// Admits a new object.
 pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    complete(case, object, draft)?;
+    let request = Attributes::of(case, "CREATE");
+    mutate(case, &request, object, |object| complete(case, object, draft))
+}
+
+/// Has policies change an object; what the cluster adds by itself is added to the changed one too.
+fn mutate(
+    case: &Case<'_>,
+    request: &Attributes<'_>,
+    object: &mut Value,
+    mut complete: impl FnMut(&mut Value) -> Result<(), Refusal>,
+) -> Result<(), Refusal> {
+    let again = policies::mutate(case, request, object, None)?;
+    if again.changed {
+        complete(object)?;
+        policies::mutate(case, request, object, Some(&again))?;
+    }
+    Ok(())
+}
+
+/// Asks about a new object that is valid by its kind.
+pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
+    policies::validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)
+}
+
+/// Asks about a change that is valid by its kind.
+pub(crate) fn check_update(
+    case: &Case<'_>,
+    new: &Value,
+    old: &Value,
+    way: Update<'_>,
+    draft: &mut Draft,
+) -> Result<(), Refusal> {
+    let scaled = scaled(case, way);
+    let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };
+    let (scale, before) = (shown(new), shown(old));
+    let request = Attributes::of(case, "UPDATE").about(changed(case, way));
+    policies::validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)
+}
+
+/// Asks about a deletion; the answer is what to warn of.
+pub(crate) fn check_delete(case: &Case<'_>, old: &Value) -> Result<Vec<String>, Refusal> {
+    let mut draft = Draft::default();
+    policies::validate(case, &Attributes::of(case, "DELETE").with(None, Some(old)), &mut draft)?;
+    Ok(draft.warnings)
+}
+
+/// Admits the body of a subresource that is no object of the kind.
+pub(crate) fn post(case: &Case<'_>, body: Expected, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    let request = Attributes::of(case, "CREATE").about(body);
+    mutate(case, &request, object, |_| Ok(()))?;
+    policies::validate(case, &request.with(Some(object), None), draft)
+}
+
+/// Whether a change of an object goes by its Scale.
+fn scaled(case: &Case<'_>, way: Update<'_>) -> bool {
+    way == Update::Main && case.target().subresource == "scale"
+}
+
+/// What the body of a change is.
+fn changed(case: &Case<'_>, way: Update<'_>) -> Expected {
+    match way {
+        Update::Main if !scaled(case, way) => Expected::object(case.kind()),
+        _ => Expected::subresource(case.kind(), &case.target().subresource),
+    }
+}
+
+/// What the cluster adds to a new object, and what it refuses.
+fn complete(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
     escalation::check(case, object, None)?;
     lifecycle::create(case, object, draft)?;
     if case.kind() == &POD {
@@ -39,6 +114,19 @@ pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> 
 
 /// Admits a change.
 pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
+    complete_change(case, new, old, way)?;
+    let request = Attributes::of(case, "UPDATE").about(changed(case, way));
+    if !scaled(case, way) {
+        return mutate(case, &request.with(None, Some(old)), new, |new| complete_change(case, new, old, way));
+    }
+    let (Some(mut scale), before) = (scale::shown(case, new), scale::shown(case, old)) else { return Ok(()) };
+    mutate(case, &request.with(None, before.as_ref()), &mut scale, |_| Ok(()))?;
+    scale::set(case, new, scale::wanted(&scale));
+    Ok(())
+}
+
+/// What the cluster adds to a change, and what it refuses.
+fn complete_change(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
     escalation::check(case, new, Some(old))?;
     node::update(case, new, old, way)?;
     if case.kind() == &POD && way == Update::Main {

@@ -7,15 +7,18 @@ use serde_json::{Value, json};
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
 use crate::commit::{Draft, success};
-use crate::meta;
 use crate::request::{Body, Decision};
+use crate::{admission, meta};
 
 pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
-    let decoded = body::decode(case, body, Expected::subresource(case.kind(), "binding"))?;
-    let binding = decoded.value;
+    let expected = Expected::subresource(case.kind(), "binding");
+    let decoded = body::decode(case, body, expected)?;
+    let mut binding = decoded.value;
+    let mut draft = Draft::warning(decoded.warnings);
     if meta::text(&binding, "name") != case.target().name {
         return Err(Status::bad_request("name in URL does not match name in Binding object").into());
     }
+    admission::post(case, expected, &mut binding, &mut draft)?;
     check_target(&binding)?;
     let old = case.existing()?;
     let mut pod = old.value();
@@ -25,7 +28,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
         meta::map(&mut pod["metadata"], "annotations").extend(annotations.clone());
     }
     scheduled(case, &mut pod);
-    Draft::warning(decoded.warnings).save_as(case, Some(old), pod, |_| success(201)).map(created)
+    draft.save_as(case, Some(old), pod, |_| success(201)).map(created)
 }
 
 fn created(decision: Decision) -> Decision {

@@ -6,18 +6,21 @@ use serde_json::{Value, json};
 use super::budget;
 use crate::body::{self, Expected};
 use crate::case::{Case, Refusal};
-use crate::commit::success;
+use crate::commit::{Draft, success};
 use crate::request::{Body, Decision, DeleteOptions};
 use crate::{admission, delete, meta};
 
 pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> {
-    let decoded = body::decode(case, body, Expected::subresource(case.kind(), "eviction"))?;
-    let eviction = decoded.value;
+    let expected = Expected::subresource(case.kind(), "eviction");
+    let decoded = body::decode(case, body, expected)?;
+    let mut eviction = decoded.value;
     if meta::text(&eviction, "name") != case.target().name {
         return Err(Status::bad_request("name in URL does not match name in Eviction object").into());
     }
     let old = case.existing()?;
     admission::delete(case, old)?;
+    let mut draft = Draft::default();
+    admission::post(case, expected, &mut eviction, &mut draft)?;
     let options = delete_options(&eviction);
     let dry = eviction.pointer("/deleteOptions/dryRun").and_then(Value::as_array).is_some_and(|run| !run.is_empty());
     let mut pod = old.value();
@@ -25,7 +28,7 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
     if old.header.deleted.is_none() {
         disrupted(case, &mut pod);
     }
-    let decision = delete::delete(case, old, pod, &options)?;
+    let decision = delete::delete(case, old, pod, &options)?.warning(draft.warnings);
     Ok(match decision {
         Decision::Commit { warnings, .. } if dry => Decision::Reply { reply: success(201), code: 201, warnings },
         Decision::Commit { mut writes, guards, warnings, .. } => {

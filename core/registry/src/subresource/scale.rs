@@ -38,10 +38,23 @@ pub fn to_scale(object: &Value) -> Option<Value> {
 }
 
 /// The Scale of an object of the request's kind.
-fn shown(case: &Case<'_>, object: &Value) -> Option<Value> {
+pub(crate) fn shown(case: &Case<'_>, object: &Value) -> Option<Value> {
     match case.view.custom(case.kind()) {
         Some(version) => custom::to_scale(version, object),
         None => to_scale(object),
+    }
+}
+
+/// The replicas that a Scale asks for.
+pub(crate) fn wanted(scale: &Value) -> i64 {
+    scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default()
+}
+
+/// Puts replicas where an object of the request's kind has them.
+pub(crate) fn set(case: &Case<'_>, object: &mut Value, replicas: i64) {
+    match case.view.custom(case.kind()) {
+        Some(version) => custom::set_replicas(version, object, replicas),
+        None => drop(meta::map(object, "spec").insert("replicas".to_owned(), replicas.into())),
     }
 }
 
@@ -98,16 +111,13 @@ fn check_replicas(case: &Case<'_>, replicas: i64) -> Result<(), Refusal> {
 fn rescale(case: &Case<'_>, mut scale: Value, mut draft: Draft) -> Result<Decision, Refusal> {
     meta::matches_path(case, &mut scale)?;
     let old = case.existing()?;
-    let replicas = scale.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or_default();
+    let replicas = wanted(&scale);
     check_replicas(case, replicas)?;
     meta::check_uid(case, &scale)?;
     meta::check_revision(case, &scale, Update::Sub("scale"))?;
     let before = case.value(old)?;
     let mut new = before.clone();
-    match case.view.custom(case.kind()) {
-        Some(version) => custom::set_replicas(version, &mut new, replicas),
-        None => drop(meta::map(&mut new, "spec").insert("replicas".to_owned(), replicas.into())),
-    }
+    set(case, &mut new, replicas);
     track(case, Some(&before), &mut new, Update::Sub("scale"))?;
     let new = prepare(case, old, new, Update::Main, &mut draft)?;
     draft.save_as(case, Some(old), new, |object| shown(case, object).unwrap_or_default())

@@ -6,6 +6,7 @@ mod custom;
 mod delete;
 mod objects;
 mod pods;
+mod policies;
 mod services;
 mod start;
 

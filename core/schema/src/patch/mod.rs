@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::decode::go_kind;
 
-pub use operations::json;
+pub use operations::{Misfit, json, operate};
 pub use strategic::strategic;
 
 /// Why a patch cannot be applied, in the shape of the refusal.

@@ -30,31 +30,64 @@ pub fn json(live: &Value, patch: &Value) -> Result<Value, PatchError> {
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {count}");
         return Err(PatchError { code: 413, reason: "RequestEntityTooLarge", message });
     }
+    operate(live, operations).map_err(|_| PatchError::does_not_fit())
+}
+
+/// Why an operation does not fit the document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Misfit {
+    /// A test found another value.
+    #[error("testing value failed")]
+    Test,
+    /// What it names is not there, or it is no operation.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Applies operations one after the other; the first that does not fit ends it.
+pub fn operate(live: &Value, operations: &[Value]) -> Result<Value, Misfit> {
     let mut document = live.clone();
-    for operation in operations {
-        apply(&mut document, operation).ok_or_else(PatchError::does_not_fit)?;
-    }
+    operations.iter().try_for_each(|operation| apply(&mut document, operation))?;
     Ok(document)
 }
 
-/// `None` when the operation does not fit the document.
-fn apply(document: &mut Value, operation: &Value) -> Option<()> {
-    let path = operation["path"].as_str()?;
+fn apply(document: &mut Value, operation: &Value) -> Result<(), Misfit> {
+    let other = |why: String| Misfit::Other(format!("{why}: missing value"));
+    let text = |key: &str| operation[key].as_str();
+    let (name, path) = (text("op").unwrap_or_default(), text("path").unwrap_or_default());
     let value = || operation.get("value").cloned().unwrap_or(Value::Null);
-    match operation["op"].as_str()? {
-        "add" => put(document, path, value(), true),
-        "replace" => put(document, path, value(), false),
-        "remove" => take(document, path).map(|_| ()),
+    let from = text("from").unwrap_or_default();
+    let missing = |path: &str| other(format!("{name} operation does not apply: doc is missing path: {path:?}"));
+    let gone = |document: &mut Value, path: &str, shown: &str| {
+        let key = steps(path).pop().unwrap_or_default();
+        let way = find(document, path).is_some();
+        let nonexistent =
+            other(format!("error in {name} for path: '{shown}': Unable to remove nonexistent key: {key}"));
+        take(document, path).ok_or(if way { nonexistent } else { missing(path) })
+    };
+    if text("path").is_none() {
+        return Err(missing(""));
+    }
+    match name {
+        "add" => put(document, path, value(), true).ok_or_else(|| missing(path)),
+        "replace" => put(document, path, value(), false).ok_or_else(|| missing(path)),
+        "remove" => gone(document, path, path).map(drop),
         "move" => {
-            let moved = take(document, operation["from"].as_str()?)?;
-            put(document, path, moved, true)
+            // wire: the last step of where it comes from is told, not the path.
+            let shown = steps(from).pop().unwrap_or_default();
+            let moved = gone(document, from, &shown)?;
+            put(document, path, moved, true).ok_or_else(|| missing(path))
         }
         "copy" => {
-            let copied = find(document, operation["from"].as_str()?)?;
-            put(document, path, copied, true)
+            let copied = find(document, from).ok_or_else(|| missing(from))?;
+            put(document, path, copied, true).ok_or_else(|| missing(path))
         }
-        "test" => (find(document, path)? == value()).then_some(()),
-        _ => None,
+        "test" => match find(document, path) {
+            Some(found) if found == value() => Ok(()),
+            Some(_) => Err(Misfit::Test),
+            None => Err(other(format!("test operation does not apply: is missing path: {path}"))),
+        },
+        unknown => Err(Misfit::Other(format!("Unexpected kind: {unknown}"))),
     }
 }
 

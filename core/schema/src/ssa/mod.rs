@@ -172,6 +172,21 @@ pub fn apply_across<V: Versions>(
     Ok(result)
 }
 
+/// Lays a part of an object over it, as an apply would, without asking who manages what. Lists, maps and structs that
+/// have one owner as a whole may not be in it.
+pub fn overlay(schema: &Schema, type_name: &str, live: &Value, part: &Value) -> Result<Value, String> {
+    let Some(form) = Form::of_type(schema, type_name) else { return Err("no corresponding type".to_owned()) };
+    if let Some(wrong) = validate::validate(form, part).first() {
+        return Err(format!("failed to convert patch object to typed object: {wrong}"));
+    }
+    let wholes = validate::wholes(form, part);
+    if !wholes.is_empty() {
+        let wholes = wholes.join(", ");
+        return Err(format!("invalid ApplyConfiguration: may not mutate atomic arrays, maps or structs: {wholes}"));
+    }
+    Ok(typed::merge(form, Some(live), Some(part)))
+}
+
 /// As `update_across`, for a kind whose versions differ by name alone.
 pub fn update(schema: &Schema, type_name: &str, live: Option<&Value>, new: &mut Value, actor: &Actor<'_>) {
     let Ok(()) = update_across(&Alike(schema, type_name), live, new, actor);

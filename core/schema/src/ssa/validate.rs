@@ -61,6 +61,31 @@ fn visit_elements(form: Form<'_>, items: &[Value], path: &str, errors: &mut Vec<
     }
 }
 
+/// The places of all lists, maps and structs that have one owner as a whole.
+pub(crate) fn wholes(form: Form<'_>, value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    find_wholes(form, value, "", &mut found);
+    found
+}
+
+fn find_wholes(form: Form<'_>, value: &Value, path: &str, found: &mut Vec<String>) {
+    let form = form.seen(&[Some(value)]);
+    match (form.nature(), value) {
+        (Nature::Leaf, Value::Object(_) | Value::Array(_)) => found.push(path.to_owned()),
+        (Nature::Fields, Value::Object(fields)) => {
+            fields.iter().for_each(|(name, inner)| {
+                find_wholes(form.field(name), inner, &format!("{path}.{name}"), found);
+            });
+        }
+        (Nature::Elements, Value::Array(items)) => {
+            items.iter().enumerate().for_each(|(index, item)| {
+                find_wholes(form.element(), item, &format!("{path}[{index}]"), found);
+            });
+        }
+        _ => {}
+    }
+}
+
 /// A leaf may still be a list, a map or a struct with one owner; its parts must fit all the same.
 fn visit_leaf(form: Form<'_>, shape: &Shape, value: &Value, path: &str, errors: &mut Vec<String>) {
     let expected = match (shape, value) {

@@ -13,7 +13,6 @@ use gantry_kinds::KindRef;
 use gantry_registry::{DeleteOptions, Operation, Options, PatchKind, Request as Write, Target};
 use gantry_view::Object;
 use http::Request;
-use http::header::{HeaderName, HeaderValue};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 pub(crate) use options::{Verb, read as read_options};
@@ -21,7 +20,7 @@ pub(crate) use options::{Verb, read as read_options};
 use crate::Refusal;
 use crate::app::{App, Call};
 use crate::failpoints::failpoint;
-use crate::limits::{DELETES_AT_A_TIME, WARNING_BYTES};
+use crate::limits::DELETES_AT_A_TIME;
 use crate::negotiate::{Accepted, Offer, Shape, accept};
 use crate::read::options::ListOptions;
 use crate::read::page::{self, Page, select};
@@ -96,26 +95,8 @@ fn answer(call: &Call, kind: KindRef, reply: Reply, accepted: &Accepted) -> Resu
         renderer.single(&object, true, &mut out);
         respond::raw(reply.code, Bytes::from(out), accepted)
     };
-    warn(&mut answer, &reply.warnings);
+    respond::warn(&mut answer, &reply.warnings);
     Ok(answer)
-}
-
-/// Adds `Warning` headers, each text once, as many as fit.
-pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
-    let mut seen: Vec<&String> = Vec::new();
-    let mut left = WARNING_BYTES;
-    for warning in warnings {
-        if seen.contains(&warning) || warning.len() > left {
-            continue;
-        }
-        left -= warning.len();
-        seen.push(warning);
-        let text: String = warning.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let quoted = text.replace('\\', "\\\\").replace('"', "\\\"");
-        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{quoted}\"").as_bytes()) {
-            answer.headers_mut().append(HeaderName::from_static("warning"), value);
-        }
-    }
 }
 
 /// Answers deletecollection: lists, then deletes each, and shows what was there.
@@ -169,18 +150,4 @@ fn deletion(call: &Call, object: &Object, wanted: &DeleteOptions, options: &Opti
     let uid = wanted.uid.clone().or_else(|| Some(object.uid().to_owned()));
     let operation = Operation::Delete(DeleteOptions { uid, collection: true, ..wanted.clone() });
     Write { user: call.user.clone(), target, operation, options: options.clone() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn warnings_are_quoted_and_said_once() {
-        let mut answer = respond::text(200, "");
-        let texts = ["unknown field \"spec.foo\"", "unknown field \"spec.foo\"", "b\n", &"x".repeat(WARNING_BYTES)];
-        warn(&mut answer, &texts.map(str::to_owned));
-        let got: Vec<_> = answer.headers().get_all("warning").iter().map(|v| v.to_str().unwrap()).collect();
-        assert_eq!(got, ["299 - \"unknown field \\\"spec.foo\\\"\"", "299 - \"b \""]);
-    }
 }
