@@ -30,7 +30,7 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
         Ok(answer) => answer,
         Err(status) => respond::refusal(&status, &negotiate::for_refusals(&call.headers, &call.query)),
     };
-    write::warn(&mut answer, &[deprecation.to_owned()]);
+    respond::warn(&mut answer, &[deprecation.to_owned()]);
     Ok(answer)
 }
 
