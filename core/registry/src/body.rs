@@ -47,7 +47,7 @@ impl Expected {
     }
 
     /// Group, version and kind.
-    pub(crate) fn names(&self) -> (&'static str, &'static str, &'static str) {
+    pub(crate) fn group_version_kind(&self) -> (&'static str, &'static str, &'static str) {
         (self.group, self.version, self.kind)
     }
 

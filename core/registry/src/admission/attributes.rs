@@ -78,7 +78,8 @@ impl<'a> Attributes<'a> {
     pub(crate) fn request(&self, case: &Case<'_>, matched: KindRef) -> Value {
         let own = self.body.is_object_of(self.kind);
         let kind_of = |row: KindRef| {
-            let (group, version, kind) = if own { (row.group, row.version, row.kind) } else { self.body.names() };
+            let (group, version, kind) =
+                if own { (row.group, row.version, row.kind) } else { self.body.group_version_kind() };
             json!({"group": group, "version": version, "kind": kind})
         };
         let resource_of = |row: KindRef| json!({"group": row.group, "version": row.version, "resource": row.plural});
