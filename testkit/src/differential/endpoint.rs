@@ -75,15 +75,10 @@ impl Endpoint {
         Ok(Endpoint { address, token, tls: Arc::new(tls), stream: None })
     }
 
-    /// Asks once; an old connection that the server closed is replaced.
+    /// Asks once, over the connection of the request before unless the server said that it closes it.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, String> {
         let kept = self.stream.take();
-        if let Some(mut stream) = kept
-            && let Ok(reply) = self.exchange(&mut stream, request)
-        {
-            return Ok(self.keep(stream, reply));
-        }
-        let mut stream = self.connect().map_err(|error| error.to_string())?;
+        let mut stream = kept.map_or_else(|| self.connect(), Ok).map_err(|error| error.to_string())?;
         let reply = self.exchange(&mut stream, request).map_err(|error| format!("{request}: {error}"))?;
         Ok(self.keep(stream, reply))
     }

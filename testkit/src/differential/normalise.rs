@@ -5,13 +5,26 @@ use serde_json::Value;
 use super::Reply;
 
 /// The managers that the requests name, or have from their user agent.
-const CLIENTS: [&str; 2] = ["differential", "me"];
+const CLIENTS: [&str; 3] = ["differential", "me", "other"];
 
-/// Header, code and body of an answer as one value.
-pub fn normalised(reply: &Reply) -> Value {
+/// What controllers put beside their status, on objects that they drive.
+const DRIVEN: [&str; 6] = [
+    "foregroundDeletion",
+    "orphan",
+    "kubernetes.io/pv-protection",
+    "kubernetes.io/pvc-protection",
+    "kubernetes.io/vac-protection",
+    "networking.k8s.io/service-cidr-finalizer",
+];
+
+/// Header, code and body of an answer as one value; without what controllers write, when they may have come by.
+pub fn normalised(reply: &Reply, driven: bool) -> Value {
     let text = String::from_utf8_lossy(&reply.body).into_owned();
     let mut body = serde_json::from_str(&text).unwrap_or_else(|_| lines(&text));
     object(&mut body);
+    if driven {
+        undriven(&mut body);
+    }
     let mut warnings: Vec<&str> = reply.header("warning");
     warnings.dedup();
     serde_json::json!({
@@ -40,6 +53,36 @@ fn object(value: &mut Value) {
     walk("", value);
 }
 
+/// Takes away what depends on when controllers came by: in an object, in a list, in a watch and in a table.
+fn undriven(value: &mut Value) {
+    match value {
+        Value::Array(frames) => frames.iter_mut().for_each(|frame| undriven(&mut frame["object"])),
+        Value::Object(fields) if fields.get("kind").is_some_and(|kind| *kind == "Status") => {}
+        Value::Object(fields) => {
+            for list in ["items", "rows"] {
+                for below in fields.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten() {
+                    undriven(below);
+                }
+            }
+            fields.remove("status");
+            fields.remove("cells");
+            if let Some(object) = fields.get_mut("object") {
+                undriven(object);
+            }
+            if let Some(Value::Object(metadata)) = fields.get_mut("metadata") {
+                metadata.remove("annotations");
+                if let Some(Value::Array(finalizers)) = metadata.get_mut("finalizers") {
+                    finalizers.retain(|finalizer| !DRIVEN.iter().any(|driven| finalizer == driven));
+                    if finalizers.is_empty() {
+                        metadata.remove("finalizers");
+                    }
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 fn walk(name: &str, value: &mut Value) {
     match value {
         Value::Object(fields) => {
@@ -62,6 +105,7 @@ fn walk(name: &str, value: &mut Value) {
                 }
                 "continue" if !text.is_empty() => "CONTINUE".to_owned(),
                 "uid" if looks_like_uid(text.as_bytes()) => "UID".to_owned(),
+                "cells" if looks_like_age(text) => "AGE".to_owned(),
                 _ => replaced(text),
             };
             *text = plain;
@@ -69,6 +113,10 @@ fn walk(name: &str, value: &mut Value) {
         Value::Number(_) if name == "remainingItemCount" || name == "retryAfterSeconds" => *value = Value::from(0),
         _ => {}
     }
+}
+
+fn looks_like_age(text: &str) -> bool {
+    text.strip_suffix('s').is_some_and(|seconds| seconds.parse::<u8>().is_ok())
 }
 
 fn looks_like_uid(text: &[u8]) -> bool {
@@ -85,7 +133,10 @@ fn looks_like_time(text: &[u8]) -> bool {
         && text.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
 }
 
-/// A text with uids and times in it replaced.
+/// What stands before the revision of an object that a text shows.
+const REVISION: &str = "\\\"resourceVersion\\\":\\\"";
+
+/// A text with uids, times and the revisions of objects in it replaced.
 fn replaced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,6 +147,8 @@ fn replaced(text: &str) -> String {
         } else if bytes.get(..19).is_some_and(looks_like_time) {
             let end = rest[19..].find(|c: char| !(c.is_ascii_digit() || c == '.' || c == 'Z'));
             (out, rest) = (out + "TIME", end.map_or("", |end| &rest[19 + end..]));
+        } else if let Some(after) = rest.strip_prefix(REVISION) {
+            (out, rest) = (out + REVISION + "RV", after.trim_start_matches(|c: char| c.is_ascii_digit()));
         } else {
             out.push(first);
             rest = &rest[first.len_utf8()..];
@@ -114,10 +167,25 @@ mod tests {
             "name": "a", "uid": "0a1b2c3d-0000-4000-8000-000000000000", "resourceVersion": "12",
             "creationTimestamp": "2026-01-01T00:00:00Z", "labels": {"a": "12"}}});
         let reply = Reply { code: 200, headers: Vec::new(), body: body.to_string().into_bytes() };
-        let metadata = &normalised(&reply)["body"]["metadata"];
+        let metadata = &normalised(&reply, false)["body"]["metadata"];
         assert_eq!(metadata["uid"], "UID");
         assert_eq!(metadata["resourceVersion"], "RV");
         assert_eq!(metadata["creationTimestamp"], "TIME");
         assert_eq!(metadata["labels"]["a"], "12");
+    }
+
+    #[test]
+    fn what_controllers_write_is_left_out_where_they_may_have_come_by() {
+        let body = serde_json::json!({"kind": "JobList", "items": [{"status": {"ready": 0}, "spec": {"a": 1},
+            "metadata": {"finalizers": ["orphan", "example.com/held"]}}]});
+        let reply = Reply { code: 200, headers: Vec::new(), body: body.to_string().into_bytes() };
+        assert_eq!(normalised(&reply, false)["body"], body);
+        let left = serde_json::json!({"spec": {"a": 1}, "metadata": {"finalizers": ["example.com/held"]}});
+        assert_eq!(normalised(&reply, true)["body"]["items"][0], left);
+    }
+
+    #[test]
+    fn revisions_of_objects_that_a_text_shows_are_replaced() {
+        assert_eq!(replaced(r#"bad: "{\"resourceVersion\":\"12\"}""#), r#"bad: "{\"resourceVersion\":\"RV\"}""#);
     }
 }

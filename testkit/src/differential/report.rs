@@ -10,6 +10,7 @@ const SHOWN: usize = 600;
 
 struct Group {
     count: usize,
+    seed: u64,
     case: u64,
     request: Request,
     difference: Difference,
@@ -18,37 +19,32 @@ struct Group {
 /// What a run found.
 #[derive(Default)]
 pub struct Report {
-    seed: u64,
     groups: BTreeMap<String, Group>,
     known: BTreeMap<String, usize>,
 }
 
 impl Report {
-    /// Of a run with this seed.
-    pub fn new(seed: u64) -> Self {
-        Report { seed, ..Report::default() }
-    }
-
-    /// Takes in one pair; what is on the list is counted only.
-    pub fn add(&mut self, pair: &Pair, known: &[Known]) {
+    /// Takes in one pair of a run with this seed; what is on the list is counted only.
+    pub fn add(&mut self, seed: u64, pair: &Pair, known: &[Known]) {
         for difference in &pair.differences {
             if let Some(known) = known.iter().find(|known| known.covers(&pair.request, difference)) {
                 *self.known.entry(known.reason.clone()).or_default() += 1;
                 continue;
             }
             let resource = pair.request.path.split('?').next().unwrap_or_default();
-            let resource = resource.split("/case-").next().and_then(|path| path.rsplit('/').next()).unwrap_or_default();
+            let resource = resource_of(resource);
             let key = format!("{} {} {resource}", difference.place, pair.request.method);
             let size = pair.request.to_string().len();
             let group = self.groups.entry(key).or_insert_with(|| Group {
                 count: 0,
+                seed,
                 case: pair.case,
                 request: pair.request.clone(),
                 difference: difference.clone(),
             });
             group.count += 1;
             if size < group.request.to_string().len() {
-                (group.case, group.request) = (pair.case, pair.request.clone());
+                (group.seed, group.case, group.request) = (seed, pair.case, pair.request.clone());
                 group.difference = difference.clone();
             }
         }
@@ -58,6 +54,13 @@ impl Report {
     pub fn is_clean(&self) -> bool {
         self.groups.is_empty()
     }
+}
+
+/// The last part of a path that is no name: `pods`, `pods/status`.
+fn resource_of(path: &str) -> String {
+    let parts: Vec<&str> = path.split('/').skip_while(|part| !part.starts_with('v')).skip(1).collect();
+    let parts = if parts.first() == Some(&"namespaces") && parts.len() > 2 { &parts[2..] } else { &parts[..] };
+    parts.iter().step_by(2).copied().collect::<Vec<_>>().join("/")
 }
 
 impl fmt::Display for Report {
@@ -72,7 +75,7 @@ impl fmt::Display for Report {
             writeln!(
                 f,
                 "  again: GANTRY_SEED={} GANTRY_CASE={} cargo test -p gantry-testkit --test differential",
-                self.seed, group.case
+                group.seed, group.case
             )?;
         }
         for (reason, count) in &self.known {

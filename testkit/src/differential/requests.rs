@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-/// One request; `$RV` and `$UID` in its body and path stand for what the server said last.
+/// One request; `$RV`, `$UID` and `$NEXT` in its body and path stand for what the server said last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// Of HTTP.
@@ -56,10 +56,21 @@ impl Request {
 
     /// The same with what stands for the server's own words filled in.
     #[must_use]
-    pub fn filled(&self, resource_version: &str, uid: &str) -> Self {
-        let fill = |text: &str| text.replace("$RV", resource_version).replace("$UID", uid);
+    pub fn filled(&self, resource_version: &str, uid: &str, next: &str) -> Self {
+        let fill =
+            |text: &str| text.replace("$RV", resource_version).replace("$UID", uid).replace("$NEXT", &escaped(next));
         Request { path: fill(&self.path), body: fill(&self.body), ..self.clone() }
     }
+
+    /// Whether it makes an object, which nobody else can have touched when it is answered.
+    pub fn makes(&self) -> bool {
+        self.method == "POST"
+    }
+}
+
+/// A token as a query has it.
+fn escaped(token: &str) -> String {
+    token.replace('+', "%2B").replace('=', "%3D")
 }
 
 impl fmt::Display for Request {

@@ -18,6 +18,7 @@ pub struct Pair {
 struct Last {
     resource_version: String,
     uid: String,
+    next: String,
 }
 
 impl Last {
@@ -27,17 +28,21 @@ impl Last {
             version.clone_into(&mut self.resource_version);
             uid.clone_into(&mut self.uid);
         }
+        metadata["continue"].as_str().unwrap_or_default().clone_into(&mut self.next);
     }
 }
 
-/// Sends all requests of a case to both; the pairs whose answers differ.
+/// Sends all requests of a case to both, at the same time; the pairs whose answers differ.
 pub fn run(case: &Case, ours: &mut Endpoint, upstream: &mut Endpoint) -> Result<Vec<Pair>, String> {
-    let (mut our_last, mut upstream_last) = (Last::default(), Last::default());
+    let (our_replies, upstream_replies) = std::thread::scope(|scope| {
+        let ours = scope.spawn(|| ask_all(case, ours));
+        let upstream = ask_all(case, upstream);
+        (ours.join().unwrap_or_else(|_| Err("a panic".to_owned())), upstream)
+    });
     let mut pairs = Vec::new();
-    for request in &case.requests {
-        let our_reply = ask(ours, request, &mut our_last)?;
-        let upstream_reply = ask(upstream, request, &mut upstream_last)?;
-        let differences = Difference::all(&normalised(&our_reply), &normalised(&upstream_reply));
+    for ((request, our_reply), upstream_reply) in case.requests.iter().zip(our_replies?).zip(upstream_replies?) {
+        let read = |reply: &Reply| normalised(reply, case.driven && !request.makes());
+        let differences = Difference::all(&read(&our_reply), &read(&upstream_reply));
         if !differences.is_empty() {
             pairs.push(Pair { case: case.number, request: request.clone(), differences });
         }
@@ -45,8 +50,16 @@ pub fn run(case: &Case, ours: &mut Endpoint, upstream: &mut Endpoint) -> Result<
     Ok(pairs)
 }
 
-fn ask(server: &mut Endpoint, request: &Request, last: &mut Last) -> Result<Reply, String> {
-    let reply = server.ask(&request.filled(&last.resource_version, &last.uid))?;
-    last.learn(&reply);
-    Ok(reply)
+fn ask_all(case: &Case, server: &mut Endpoint) -> Result<Vec<Reply>, String> {
+    let mut last = Last::default();
+    let mut replies = Vec::new();
+    for request in &case.requests {
+        let reply = server.ask(&request.filled(&last.resource_version, &last.uid, &last.next))?;
+        last.learn(&reply);
+        replies.push(reply);
+    }
+    for request in &case.cleanup {
+        server.ask(request)?;
+    }
+    Ok(replies)
 }

@@ -25,6 +25,27 @@ pub fn mutated(object: &Value, seeded: &mut Seeded) -> String {
     object.to_string()
 }
 
+/// The object with one value changed to another of its type.
+pub fn changed(object: &Value, seeded: &mut Seeded) -> Value {
+    let mut object = object.clone();
+    let mut paths = Vec::new();
+    collect(&object, String::new(), &mut paths);
+    paths.retain(|path| !["/metadata", "/kind", "/apiVersion"].iter().any(|start| path.starts_with(start)));
+    paths.retain(|path| object.pointer(path).is_some_and(|value| !value.is_object() && !value.is_array()));
+    if paths.is_empty() {
+        return object;
+    }
+    let path = seeded.pick(&paths).clone();
+    let other = match object.pointer(&path) {
+        Some(Value::Bool(truth)) => Value::Bool(!truth),
+        Some(Value::Number(number)) => json!(number.as_i64().unwrap_or_default() + 1),
+        Some(Value::String(text)) => json!(format!("{text}2")),
+        _ => Value::Null,
+    };
+    set(&mut object, &path, other);
+    object
+}
+
 /// A patch's type and text.
 pub fn patch(object: &Value, seeded: &mut Seeded) -> (&'static str, String) {
     let mut paths = Vec::new();
@@ -142,7 +163,9 @@ fn metadata(object: &mut Value, seeded: &mut Seeded) {
         ("generateName", json!("Bad_")),
     ];
     let (name, value) = seeded.pick(&bits).clone();
-    object["metadata"][name] = value;
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        metadata.insert(name.to_owned(), value);
+    }
 }
 
 /// A merge patch that sets one place; in a list it sets the whole list.
