@@ -24,6 +24,7 @@ pub mod status;
 pub mod table;
 pub mod tree;
 pub mod typed;
+pub mod webhooks;
 
 pub use field::{ErrorList, FieldError, Path};
 pub use kinds::admission::binding::{MUTATING_ADMISSION_POLICY_BINDING, VALIDATING_ADMISSION_POLICY_BINDING};

@@ -16,6 +16,29 @@ pub struct Cause {
     pub field: String,
 }
 
+/// Every reason that clients know.
+const REASONS: [&str; 19] = [
+    "Unauthorized",
+    "Forbidden",
+    "NotFound",
+    "AlreadyExists",
+    "Conflict",
+    "Gone",
+    "Invalid",
+    "ServerTimeout",
+    "StorageReadError",
+    "Timeout",
+    "TooManyRequests",
+    "BadRequest",
+    "MethodNotAllowed",
+    "NotAcceptable",
+    "RequestEntityTooLarge",
+    "UnsupportedMediaType",
+    "InternalError",
+    "Expired",
+    "ServiceUnavailable",
+];
+
 /// A refusal: code, reason, message and details. Refusals are data, never panics or strings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -116,6 +139,10 @@ impl Status {
             .map(|e| Cause { reason: e.reason.to_owned(), message: e.message.clone(), field: e.path.to_string() })
             .collect();
         status
+    }
+    /// The reason of that name; none where nobody knows it.
+    pub fn known_reason(name: &str) -> &'static str {
+        REASONS.into_iter().find(|reason| *reason == name).unwrap_or_default()
     }
     /// 400 with the text as it is.
     pub fn bad_request(message: impl Into<String>) -> Self {

@@ -4,6 +4,7 @@
 //! Invariants: answers are found by the whole question, so an answer is never taken for another; with the same time and
 //! seed, a decision that knows more answers asks the same questions in the same order, and comes to its end.
 
+use crate::admission::AdmissionReview;
 use crate::conversion::Conversion;
 
 /// What somebody outside is asked.
@@ -11,10 +12,12 @@ use crate::conversion::Conversion;
 pub enum Ask {
     /// Objects of a custom kind in another version.
     Convert(Conversion),
+    /// What webhooks say of a request, all at once.
+    Admit(Vec<AdmissionReview>),
 }
 
-/// What was answered: the objects in their order, or why there are none.
-pub type Answer = Result<Vec<serde_json::Value>, String>;
+/// What was answered, one for each thing that was asked: an object or a response, or why there is none.
+pub type Answer = Vec<Result<serde_json::Value, String>>;
 
 /// What has been answered so far.
 #[derive(Clone, Debug, Default)]

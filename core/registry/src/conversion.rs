@@ -11,8 +11,13 @@ use gantry_kinds::meta::{check_annotations, check_labels};
 use gantry_kinds::{ErrorList, Path};
 use serde_json::{Map, Value, json};
 
+use crate::ask::Answer;
+
 /// The version in which webhooks are spoken to.
 const REVIEW: &str = "apiextensions.k8s.io/v1";
+
+/// The objects in their order, or why there are none.
+pub type Converted = Result<Vec<Value>, String>;
 
 /// Objects of one version that are wanted as another.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,7 +56,7 @@ impl Conversion {
     }
 
     /// The objects of an answer, checked; else why not.
-    pub fn accept(&self, uid: &str, answer: &Value) -> Result<Vec<Value>, String> {
+    pub fn accept(&self, uid: &str, answer: &Value) -> Converted {
         let converted = converted(uid, answer).map_err(|why| self.failed(&why))?;
         if converted.len() != self.objects.len() {
             let (got, expected) = (converted.len(), self.objects.len());
@@ -59,6 +64,14 @@ impl Conversion {
         }
         let pairs = self.objects.iter().zip(converted).enumerate();
         pairs.map(|(index, (original, converted))| self.take(index, original, converted)).collect()
+    }
+
+    /// What was answered, for each object.
+    pub fn spread(&self, converted: Converted) -> Answer {
+        match converted {
+            Ok(objects) => objects.into_iter().map(Ok).collect(),
+            Err(why) => vec![Err(why); self.objects.len()],
+        }
     }
 
     /// `conversion webhook for g/v1, Kind=K failed: why`.

@@ -88,8 +88,8 @@ fn look(case: &Case<'_>, kind: KindRef, mut object: Value, no: impl Fn(&str) -> 
         Opened::Seen(object) => Ok(object),
         Opened::Foreign(object) => {
             let converted = case.ask(Ask::Convert(lens.conversion(vec![object])))?;
-            let converted = converted.as_ref().map_err(|why| no(why))?;
-            Ok(lens.close(converted.first().cloned().unwrap_or_default()))
+            let converted = converted.first().cloned().unwrap_or_else(|| Err("there was no answer".to_owned()));
+            Ok(lens.close(converted.map_err(|why| no(&why))?))
         }
     }
 }

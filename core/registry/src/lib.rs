@@ -34,11 +34,12 @@ mod tests;
 mod update;
 mod versions;
 
+pub use admission::AdmissionReview;
 pub use allocation::stored_kinds;
 pub use ask::{Answer, Answers, Ask};
 pub use check::check_reservations;
 pub use context::{Cidr, Context, MalformedCidr, Settings};
-pub use conversion::Conversion;
+pub use conversion::{Conversion, Converted};
 pub use custom::to_scale as custom_scale;
 pub use lens::{Lens, Opened, present, unlistable, unreadable};
 pub use request::{

@@ -52,7 +52,7 @@ pub(crate) fn prepare(
     draft: &mut Draft,
 ) -> Result<Value, Refusal> {
     let (kind, before) = (case.kind(), case.value(old)?);
-    admission::update(case, &mut new, &before, update)?;
+    admission::update(case, &mut new, &before, update, draft)?;
     meta::carry_over(&mut new, &before);
     let managed = new["metadata"].get("managedFields").cloned();
     kind.strategy.prepare_update(&mut new, &before, update);

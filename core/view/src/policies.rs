@@ -1,8 +1,10 @@
-//! Admission policies and their bindings: what the view holds, ready to be evaluated.
+//! Admission policies, their bindings, and webhook configurations: what the view holds, ready to be used.
 
 use std::sync::Arc;
 
+use gantry_kinds::kinds::admission::webhook::{MUTATING_WEBHOOK_CONFIGURATION, VALIDATING_WEBHOOK_CONFIGURATION};
 use gantry_kinds::policies::{Binding, Policy};
+use gantry_kinds::webhooks::Webhooks;
 use gantry_kinds::{
     MUTATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY_BINDING, VALIDATING_ADMISSION_POLICY,
     VALIDATING_ADMISSION_POLICY_BINDING,
@@ -12,12 +14,14 @@ use crate::object::{Object, ObjectKey};
 use crate::readings::Readings;
 use crate::view::View;
 
-/// Policies and bindings of both sorts.
+/// Policies, bindings and webhooks of both sorts.
 pub(crate) struct Policies {
     validating: Readings<Policy>,
     mutating: Readings<Policy>,
     checks: Readings<Binding>,
     changes: Readings<Binding>,
+    asked_to_change: Readings<Webhooks>,
+    asked_to_check: Readings<Webhooks>,
 }
 
 impl Default for Policies {
@@ -27,6 +31,8 @@ impl Default for Policies {
             mutating: Readings::new(&MUTATING_ADMISSION_POLICY, |o| Some(Policy::read(o, true))),
             checks: Readings::new(&VALIDATING_ADMISSION_POLICY_BINDING, |o| Some(Binding::read(o))),
             changes: Readings::new(&MUTATING_ADMISSION_POLICY_BINDING, |o| Some(Binding::read(o))),
+            asked_to_change: Readings::new(&MUTATING_WEBHOOK_CONFIGURATION, |o| Some(Webhooks::read(o))),
+            asked_to_check: Readings::new(&VALIDATING_WEBHOOK_CONFIGURATION, |o| Some(Webhooks::read(o))),
         }
     }
 }
@@ -38,6 +44,8 @@ impl Policies {
         self.mutating.note(key, after);
         self.checks.note(key, after);
         self.changes.note(key, after);
+        self.asked_to_change.note(key, after);
+        self.asked_to_check.note(key, after);
     }
 }
 
@@ -45,6 +53,11 @@ impl View {
     /// Every policy that mutates, or every one that validates, by name.
     pub fn policies(&self, mutating: bool) -> impl Iterator<Item = &Arc<Policy>> {
         if mutating { &self.policies.mutating } else { &self.policies.validating }.all()
+    }
+
+    /// Every configuration of webhooks that mutate, or every one of those that validate, by name.
+    pub fn webhooks(&self, mutating: bool) -> impl Iterator<Item = &Arc<Webhooks>> {
+        if mutating { &self.policies.asked_to_change } else { &self.policies.asked_to_check }.all()
     }
 
     /// The bindings of that policy, by name.

@@ -302,7 +302,7 @@ impl Cluster {
                 Decision::Ask(ask) if answers.count() < ASKS => {
                     let answer = match self.oracle.get() {
                         Some(oracle) => oracle.answer(&ask).await,
-                        None => Err("nobody is there to ask".to_owned()),
+                        None => vec![Err("nobody is there to ask".to_owned())],
                     };
                     answers.note(*ask, answer);
                 }

@@ -11,11 +11,13 @@ mod policies;
 mod priority;
 mod runtime_class;
 mod service_account;
+mod webhooks;
 
 use attributes::Attributes;
 use gantry_kinds::{NODE, POD, Update};
 use gantry_view::Object;
 use serde_json::Value;
+pub use webhooks::AdmissionReview;
 
 use crate::body::Expected;
 use crate::case::{Case, Refusal};
@@ -27,27 +29,42 @@ use crate::subresource::scale;
 pub(crate) fn create(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
     complete(case, object, draft)?;
     let request = Attributes::of(case, "CREATE");
-    mutate(case, &request, object, |object| complete(case, object, draft))
+    mutate(case, &request, object, draft, |object, draft| complete(case, object, draft))
 }
 
-/// Has policies change an object; what the cluster adds by itself is added to the changed one too.
+/// Has policies and webhooks change an object; what the cluster adds by itself is added to the changed one too.
 fn mutate(
     case: &Case<'_>,
     request: &Attributes<'_>,
     object: &mut Value,
-    mut complete: impl FnMut(&mut Value) -> Result<(), Refusal>,
+    draft: &mut Draft,
+    mut complete: impl FnMut(&mut Value, &mut Draft) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let again = policies::mutate(case, request, object, None)?;
-    if again.changed {
-        complete(object)?;
-        policies::mutate(case, request, object, Some(&again))?;
+    let mut policies = policies::mutate(case, request, object, None)?;
+    let webhooks = webhooks::mutate(case, request, object, None, draft)?;
+    if !policies.changed && !webhooks.changed {
+        return Ok(());
+    }
+    complete(object, draft)?;
+    if webhooks.changed {
+        policies.outdate();
+    }
+    policies::mutate(case, request, object, Some(&policies))?;
+    if webhooks.is_needed(object) {
+        webhooks::mutate(case, request, object, Some(&webhooks), draft)?;
     }
     Ok(())
 }
 
+/// Asks about what is valid by its kind.
+fn validate(case: &Case<'_>, request: &Attributes<'_>, draft: &mut Draft) -> Result<(), Refusal> {
+    policies::validate(case, request, draft)?;
+    webhooks::validate(case, request, draft)
+}
+
 /// Asks about a new object that is valid by its kind.
 pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
-    policies::validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)
+    validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)
 }
 
 /// Asks about a change that is valid by its kind.
@@ -62,21 +79,21 @@ pub(crate) fn check_update(
     let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };
     let (scale, before) = (shown(new), shown(old));
     let request = Attributes::of(case, "UPDATE").about(changed(case, way));
-    policies::validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)
+    validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)
 }
 
 /// Asks about a deletion; the answer is what to warn of.
 pub(crate) fn check_delete(case: &Case<'_>, old: &Value) -> Result<Vec<String>, Refusal> {
     let mut draft = Draft::default();
-    policies::validate(case, &Attributes::of(case, "DELETE").with(None, Some(old)), &mut draft)?;
+    validate(case, &Attributes::of(case, "DELETE").with(None, Some(old)), &mut draft)?;
     Ok(draft.warnings)
 }
 
 /// Admits the body of a subresource that is no object of the kind.
 pub(crate) fn post(case: &Case<'_>, body: Expected, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
     let request = Attributes::of(case, "CREATE").about(body);
-    mutate(case, &request, object, |_| Ok(()))?;
-    policies::validate(case, &request.with(Some(object), None), draft)
+    mutate(case, &request, object, draft, |_, _| Ok(()))?;
+    validate(case, &request.with(Some(object), None), draft)
 }
 
 /// Whether a change of an object goes by its Scale.
@@ -113,14 +130,21 @@ fn complete(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<()
 }
 
 /// Admits a change.
-pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
+pub(crate) fn update(
+    case: &Case<'_>,
+    new: &mut Value,
+    old: &Value,
+    way: Update<'_>,
+    draft: &mut Draft,
+) -> Result<(), Refusal> {
     complete_change(case, new, old, way)?;
     let request = Attributes::of(case, "UPDATE").about(changed(case, way));
     if !scaled(case, way) {
-        return mutate(case, &request.with(None, Some(old)), new, |new| complete_change(case, new, old, way));
+        let request = request.with(None, Some(old));
+        return mutate(case, &request, new, draft, |new, _| complete_change(case, new, old, way));
     }
     let (Some(mut scale), before) = (scale::shown(case, new), scale::shown(case, old)) else { return Ok(()) };
-    mutate(case, &request.with(None, before.as_ref()), &mut scale, |_| Ok(()))?;
+    mutate(case, &request.with(None, before.as_ref()), &mut scale, draft, |_, _| Ok(()))?;
     scale::set(case, new, scale::wanted(&scale));
     Ok(())
 }

@@ -25,7 +25,7 @@ fn definition() -> Value {
 }
 
 /// `host` and `port` of v1 are `place` of v2.
-fn convert(conversion: &Conversion) -> crate::Answer {
+fn convert(conversion: &Conversion) -> crate::Converted {
     let one = |object: &Value| {
         let mut object = object.clone();
         object["apiVersion"] = conversion.to.clone().into();

@@ -9,6 +9,7 @@ mod pods;
 mod policies;
 mod services;
 mod start;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -26,7 +27,9 @@ pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) settings: Settings,
     /// Who converts custom objects.
-    pub(crate) webhook: fn(&Conversion) -> crate::Answer,
+    pub(crate) webhook: fn(&Conversion) -> Converted,
+    /// Who reviews requests.
+    pub(crate) reviewer: fn(&AdmissionReview) -> Result<Value, String>,
     seed: u64,
 }
 
@@ -37,7 +40,8 @@ impl World {
     /// Nothing but a namespace `web` with its default account.
     pub(crate) fn new() -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let mut world = World { view: View::new(), now, settings: Settings::default(), webhook: absent, seed: 0 };
+        let mut world =
+            World { view: View::new(), now, settings: Settings::default(), webhook: absent, reviewer: nobody, seed: 0 };
         world.create(&NAMESPACE, "", json!({"metadata": {"name": "web"}})).expect("a namespace");
         world.create(&SERVICE_ACCOUNT, "web", json!({"metadata": {"name": "default"}})).expect("an account");
         world
@@ -50,8 +54,10 @@ impl World {
             let context = Context { now: self.now, seed: self.seed, settings: &self.settings, answers: &answers };
             match decide(&self.view, request, &context) {
                 Decision::Ask(ask) => {
-                    let Ask::Convert(conversion) = &*ask;
-                    let answer = (self.webhook)(conversion);
+                    let answer = match &*ask {
+                        Ask::Convert(conversion) => conversion.spread((self.webhook)(conversion)),
+                        Ask::Admit(reviews) => reviews.iter().map(self.reviewer).collect(),
+                    };
                     answers.note(*ask, answer);
                 }
                 decision => return decision,
@@ -107,8 +113,12 @@ impl World {
     }
 }
 
-fn absent(conversion: &Conversion) -> crate::Answer {
+fn absent(conversion: &Conversion) -> Converted {
     Err(conversion.failed("nobody is there"))
+}
+
+fn nobody(_: &AdmissionReview) -> Result<Value, String> {
+    Err("nobody is there".to_owned())
 }
 
 /// A request of an administrator.

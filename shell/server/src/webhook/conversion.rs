@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures_util::future::join_all;
-use gantry_registry::{Answer, Conversion};
+use gantry_registry::{Conversion, Converted};
 
 use super::Webhooks;
 use crate::app::fresh_id;
@@ -10,14 +10,14 @@ use crate::limits::{CONVERSION_WAIT, CONVERSIONS_AT_A_TIME};
 
 impl Webhooks {
     /// What the webhook makes of the objects.
-    pub(crate) async fn convert(&self, conversion: &Conversion) -> Answer {
+    pub(crate) async fn convert(&self, conversion: &Conversion) -> Converted {
         let asked = tokio::time::timeout(CONVERSION_WAIT, self.ask(conversion)).await;
         let late = || Err(conversion.failed(&self.too_late(&conversion.webhook["clientConfig"], CONVERSION_WAIT)));
         asked.unwrap_or_else(|_| late())
     }
 
     /// The answers to several questions, in their order.
-    pub(crate) async fn convert_all(&self, conversions: &[Conversion]) -> Vec<Answer> {
+    pub(crate) async fn convert_all(&self, conversions: &[Conversion]) -> Vec<Converted> {
         let mut answers = Vec::with_capacity(conversions.len());
         for some in conversions.chunks(CONVERSIONS_AT_A_TIME) {
             answers.extend(join_all(some.iter().map(|one| self.convert(one))).await);
@@ -25,7 +25,7 @@ impl Webhooks {
         answers
     }
 
-    async fn ask(&self, conversion: &Conversion) -> Answer {
+    async fn ask(&self, conversion: &Conversion) -> Converted {
         let Some(cluster) = self.cluster.upgrade() else { return Err("the server is stopping".to_owned()) };
         let failed = |why: String| conversion.failed(&why);
         let _place = self.enter(&conversion.definition).await.map_err(failed)?;

@@ -4,6 +4,7 @@
 //! holds a bounded number of calls and of requests that wait for one, and nobody who does not need it; nothing is
 //! followed that a webhook says but its answer.
 
+mod admission;
 mod call;
 mod conversion;
 mod place;
@@ -72,7 +73,8 @@ impl Webhooks {
 impl Oracle for Webhooks {
     async fn answer(&self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Convert(conversion) => self.convert(conversion).await,
+            Ask::Convert(conversion) => conversion.spread(self.convert(conversion).await),
+            Ask::Admit(reviews) => self.admit(reviews).await,
         }
     }
 }

@@ -25,6 +25,8 @@ use super::attributes::Attributes;
 use super::matching;
 use crate::case::{Case, Refusal};
 
+pub(super) use conditions::hold;
+pub(super) use inputs::Inputs;
 pub(crate) use mutation::mutate;
 pub(crate) use validation::validate;
 

@@ -26,6 +26,16 @@ pub(crate) struct Again {
     /// Whether anything changed.
     pub(crate) changed: bool,
     policies: BTreeSet<String>,
+    /// Those that want to know of changes.
+    asked: BTreeSet<String>,
+}
+
+impl Again {
+    /// Notes that somebody else changed the object afterwards.
+    pub(crate) fn outdate(&mut self) {
+        self.changed = true;
+        self.policies.append(&mut self.asked);
+    }
 }
 
 /// Asks the mutating policies; those that are to be asked `again`, or all where it is the first time.
@@ -35,7 +45,7 @@ pub(crate) fn mutate(
     object: &mut Value,
     again: Option<&Again>,
 ) -> Result<Again, Refusal> {
-    let (mut asked, mut next) = (BTreeSet::new(), Again::default());
+    let mut next = Again::default();
     let planned = plan(case, &request.with(Some(object), request.old), true)?;
     for planned in planned {
         let invocation = match planned {
@@ -51,11 +61,11 @@ pub(crate) fn mutate(
             continue;
         }
         if str_at(&policy.spec, "/reinvocationPolicy") == "IfNeeded" {
-            asked.insert(policy.name.clone());
+            next.asked.insert(policy.name.clone());
         }
         if run(case, request, object, &invocation)? {
             next.changed = true;
-            next.policies.extend(asked.iter().cloned());
+            next.policies.extend(next.asked.iter().cloned());
         }
     }
     Ok(next)
