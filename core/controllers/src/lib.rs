@@ -5,6 +5,7 @@
 //! guarded by uid, and by resourceVersion where the decision rests on what the object said. What must not be decided
 //! twice at once for several objects (addresses, quotas of eviction) is decided under the one key `Sweep`.
 
+mod addresses;
 mod aggregation;
 mod api_services;
 mod check;
@@ -98,6 +99,8 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(endpointslice::Mirrors),
         Box::new(endpoints::EndpointsOfServices),
         Box::new(endpoints::ApiAddresses),
+        Box::new(addresses::ServiceCidrs),
+        Box::new(addresses::AddressRecords),
         Box::new(namespace::Namespaces),
         Box::new(garbage::Garbage),
         Box::new(nodes::Health::new(settings.node_grace_seconds)),

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn every_line_is_read() {
-        assert_eq!((roles().len(), bindings().len()), (83, 64));
+        assert_eq!((roles().len(), bindings().len()), (84, 65));
         assert!(roles().iter().all(|role| role.aggregates.is_some() == role.rules.is_empty()));
         assert!(bindings().iter().all(|b| !b.role.is_empty() && (b.name == "system:node") == b.subjects.is_empty()));
         for binding in bindings() {

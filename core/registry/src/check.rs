@@ -1,30 +1,34 @@
 //! Whether the records of addresses and node ports are those of the Services: what no commit may break.
 
-use gantry_kinds::SERVICE;
-use gantry_kinds::tree::str_at;
+use gantry_kinds::{IP_ADDRESS, SERVICE};
 use gantry_view::View;
 
-use crate::allocation::ALLOCATION;
+use crate::allocation::{ALLOCATION, MANAGED_BY, MANAGER, Record};
 use crate::service::reserved;
 
 /// Every Service whose address or port is not recorded for it, and every record that no Service has, in words.
+/// IPAddresses that somebody else made are theirs.
 pub fn check_reservations(view: &View) -> Vec<String> {
     let mut found = Vec::new();
     for service in view.list(&SERVICE, None) {
-        let own = format!("{}/{}", service.namespace(), service.name());
-        for name in reserved(&service.value()) {
-            let record = view.get(&ALLOCATION, "", &name).map(|record| record.value());
-            let holder = record.as_ref().map_or("nobody", |record| str_at(record, "/owner"));
-            if holder != own {
-                found.push(format!("{}: {name} is recorded for {holder}", service.key()));
+        for record in reserved(&service.value()) {
+            let holder = view.at(&record.key()).map(|record| record.value());
+            let holder = holder.as_ref().map_or(("", "nobody"), Record::owner);
+            if holder != (service.namespace(), service.name()) {
+                let (namespace, name) = holder;
+                found.push(format!("{}: {} is recorded for {namespace}/{name}", service.key(), record.key()));
             }
         }
     }
-    for record in view.list(&ALLOCATION, None) {
+    let managed = |record: &&std::sync::Arc<gantry_view::Object>| {
+        record.header.labels.get(MANAGED_BY).is_some_and(|manager| manager == MANAGER)
+    };
+    let addresses = view.list(&IP_ADDRESS, None).filter(managed);
+    for record in view.list(&ALLOCATION, None).chain(addresses) {
         let value = record.value();
-        let (namespace, name) = str_at(&value, "/owner").split_once('/').unwrap_or_default();
-        let service = view.get(&SERVICE, namespace, name);
-        if service.is_none_or(|service| !reserved(&service.value()).contains(record.name())) {
+        let (namespace, name) = Record::owner(&value);
+        let service = view.get(&SERVICE, namespace, name).map(|service| reserved(&service.value()));
+        if service.is_none_or(|has| !has.iter().any(|has| has.key() == *record.key())) {
             found.push(format!("{}: no Service has it", record.key()));
         }
     }
@@ -59,8 +63,11 @@ mod tests {
             assert_eq!(found.len(), parts.len(), "{found:?}");
             parts.iter().for_each(|part| assert!(found.iter().any(|v| v.starts_with(part)), "{part}: {found:?}"));
         };
-        expect(&world, &["services/web/twin: ip-", "services/web/twin: port-"]);
+        expect(&world, &["services/web/twin: ipaddresses/10.", "services/web/twin: allocations"]);
         world.view.apply(original.key().clone(), None, 1001);
-        expect(&world, &["services/web/twin: ip-", "services/web/twin: port-", "allocations/ip-", "allocations/port-"]);
+        expect(
+            &world,
+            &["services/web/twin: ipaddresses/10.", "services/web/twin: allocations", "ipaddresses/10.", "allocations"],
+        );
     }
 }

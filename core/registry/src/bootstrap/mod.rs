@@ -1,4 +1,4 @@
-//! What every cluster starts with: namespaces, two Services, roles and bindings, flow schemas
+//! What every cluster starts with: namespaces, the range of Services' addresses, two Services, roles and bindings, flow schemas
 //! and priority levels, an APIService for each version; and the requests that bring it
 //! about at every start.
 //!
@@ -6,6 +6,7 @@
 //! `rbac.authorization.kubernetes.io/autoupdate: "false"` is left alone.
 
 mod api_services;
+mod records;
 mod roles;
 
 use gantry_kinds::kinds::priority_class::SYSTEM;
@@ -16,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::context::Settings;
 use crate::request::{Operation, Options, PatchKind, Request, Target, User};
+use crate::service::ranges::DEFAULT as DEFAULT_RANGE;
 
 /// Manager of the fields that are set here.
 const MANAGER: &str = "gantry";
@@ -28,12 +30,20 @@ pub fn objects(settings: &Settings) -> Vec<Value> {
     let names = ["kube-system", "kube-public", "kube-node-lease", "default"];
     let namespaces = names.map(|name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}));
     let mut objects = Vec::from(namespaces);
+    objects.push(service_cidr(settings));
     objects.extend(services(settings));
     objects.extend(priority_classes());
     objects.extend(roles::objects());
     objects.extend(gantry_policy::fairness::objects());
     objects.extend(api_services::objects());
     objects
+}
+
+fn service_cidr(settings: &Settings) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR", "metadata": {"name": DEFAULT_RANGE},
+        "spec": {"cidrs": [settings.service_cidr.to_string()]},
+    })
 }
 
 fn services(settings: &Settings) -> [Value; 2] {
@@ -78,7 +88,8 @@ fn priority_classes() -> impl Iterator<Item = Value> {
 
 /// What must be done so that the view holds all of it: creations, and additions to what is short of something.
 pub fn requests(view: &View, settings: &Settings) -> Vec<Request> {
-    objects(settings).into_iter().filter_map(|wanted| request(view, wanted)).collect()
+    let wanted = objects(settings).into_iter().filter_map(|wanted| request(view, wanted));
+    wanted.chain(records::requests(view)).collect()
 }
 
 fn request(view: &View, wanted: Value) -> Option<Request> {
@@ -94,16 +105,21 @@ fn request(view: &View, wanted: Value) -> Option<Request> {
             (name, Operation::Patch(PatchKind::Merge, patch.into()))
         }
     };
-    Some(Request {
+    Some(own(Target { kind, namespace, name, subresource: String::new() }, operation))
+}
+
+/// A request of the server itself.
+fn own(target: Target, operation: Operation) -> Request {
+    Request {
         user: User {
             name: "system:apiserver".to_owned(),
             groups: vec!["system:masters".to_owned(), "system:authenticated".to_owned()],
             ..User::default()
         },
-        target: Target { kind, namespace, name, subresource: String::new() },
+        target,
         operation,
         options: Options { field_manager: MANAGER.to_owned(), ..Options::default() },
-    })
+    }
 }
 
 /// The merge patch that adds what `there` lacks; `None` when it lacks nothing.

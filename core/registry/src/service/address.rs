@@ -7,19 +7,13 @@ use gantry_kinds::tree::{list_at, str_at};
 use gantry_kinds::{FieldError, Path};
 use serde_json::{Value, json};
 
+use super::ranges::{self, Range};
 use super::{has_address, invalid};
-use crate::allocation::taken;
+use crate::allocation::{Record, taken};
 use crate::case::{Case, Refusal};
+use crate::commit::Draft;
 use crate::context::Cidr;
 use crate::meta;
-
-/// The name of an address's record.
-pub(super) fn record(address: &str) -> String {
-    format!("{RECORD}{address}")
-}
-
-/// What the name of every address's record starts with.
-const RECORD: &str = "ip-";
 
 /// Fills in `ipFamilies` and `ipFamilyPolicy`, with what the Service had before where it had them, and refuses
 /// families that the cluster does not have.
@@ -54,8 +48,13 @@ pub(super) fn families(case: &Case<'_>, service: &mut Value, old: &Value) -> Res
     Ok(())
 }
 
-/// Checks an address that was asked for, or picks one; `held` are the records that the Service has already.
-pub(super) fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<String>) -> Result<(), Refusal> {
+/// Checks an address that was asked for, or picks one; `held` is what the Service has already.
+pub(super) fn allocate(
+    case: &Case<'_>,
+    service: &mut Value,
+    held: &BTreeSet<Record>,
+    draft: &mut Draft,
+) -> Result<(), Refusal> {
     if !has_address(service) || str_at(service, "/spec/clusterIP") == "None" {
         return Ok(());
     }
@@ -64,23 +63,25 @@ pub(super) fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<Str
         if !list_at(service, "/spec/clusterIPs").is_empty() {
             return Ok(());
         }
-        let address = pick(case).ok_or_else(|| full(case, service))?.to_string();
+        let (address, range) = pick(case).ok_or_else(|| full(case, service))?;
+        draft.guards.extend(range.guard);
         let spec = meta::map(service, "spec");
-        spec.insert("clusterIP".to_owned(), address.clone().into());
-        spec.insert("clusterIPs".to_owned(), json!([address]));
+        spec.insert("clusterIP".to_owned(), address.to_string().into());
+        spec.insert("clusterIPs".to_owned(), json!([address.to_string()]));
         return Ok(());
     }
     let Ok(address) = asked.parse::<Ipv4Addr>() else { return Ok(()) };
     // An address that a Service has is its own for good: the checks that follow refuse another.
-    let has_one = held.iter().any(|held| held.starts_with(RECORD));
-    let why = if has_one {
+    if held.iter().any(|held| matches!(held, Record::Address(_))) {
         return Ok(());
-    } else if !usable(&case.context.settings.service_cidr, address) {
-        "the provided network does not match the current range"
-    } else if taken(case.view, &record(&asked)) {
-        "provided IP is already allocated"
-    } else {
-        return Ok(());
+    }
+    let why = match ranges::of(case).into_iter().find(|range| range.holds(address)) {
+        None => "the provided network does not match the current range",
+        Some(_) if taken(case.view, &Record::Address(asked.clone())) => "provided IP is already allocated",
+        Some(range) => {
+            draft.guards.extend(range.guard);
+            return Ok(());
+        }
     };
     let path = Path::new("spec").child("clusterIPs");
     let value = service.pointer("/spec/clusterIPs").cloned().unwrap_or_default();
@@ -94,22 +95,21 @@ fn full(case: &Case<'_>, service: &Value) -> Refusal {
     invalid(case, service, FieldError::invalid(&path, Value::Array(Vec::new()), why))
 }
 
-/// First and last address of a network are nobody's.
-fn usable(cidr: &Cidr, address: Ipv4Addr) -> bool {
-    cidr.contains(address) && address != cidr.address && address != cidr.at(cidr.size() - 1)
+/// A free address of the first range that has one.
+fn pick(case: &Case<'_>) -> Option<(Ipv4Addr, Range)> {
+    ranges::of(case).into_iter().find_map(|range| Some((pick_in(case, &range.cidr)?, range)))
 }
 
 /// A free address from the seed: first from the upper part of the range, so that the lower stays free for those
 /// that are asked for by number.
-fn pick(case: &Case<'_>) -> Option<Ipv4Addr> {
-    let cidr = &case.context.settings.service_cidr;
+fn pick_in(case: &Case<'_>, cidr: &Cidr) -> Option<Ipv4Addr> {
     let hosts = cidr.size() - 2;
     let low = (cidr.size() / 16).clamp(16, 256).min(hosts);
     let mut draw = case.draw("address");
     let mut search = |first: u64, count: u64| {
         let start = if count == 0 { 0 } else { draw.below(count) };
         let mut all = (0..count).map(|step| cidr.at(first + (start + step) % count));
-        all.find(|address| !taken(case.view, &record(&address.to_string())))
+        all.find(|address| !taken(case.view, &Record::Address(address.to_string())))
     };
     search(1 + low, hosts - low).or_else(|| search(1, low))
 }

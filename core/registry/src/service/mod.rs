@@ -5,13 +5,14 @@
 
 mod address;
 mod port;
+pub(crate) mod ranges;
 
 use std::collections::BTreeSet;
 
 use gantry_kinds::tree::{int_at, list_at, str_at};
 use serde_json::Value;
 
-use crate::allocation::{release as give_back, take};
+use crate::allocation::{Record, release as give_back, take};
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::meta;
@@ -28,37 +29,42 @@ pub(crate) fn update(case: &Case<'_>, new: &mut Value, old: &Value, draft: &mut 
     let held = reserved(old);
     allocate(case, new, &held, draft)?;
     let wanted = reserved(new);
-    let gone = held.difference(&wanted).filter_map(|name| give_back(case.view, name));
+    let (namespace, name) = (meta::text(old, "namespace"), meta::text(old, "name"));
+    let gone = held.difference(&wanted).filter_map(|record| give_back(case.view, record, namespace, name));
     draft.writes.extend(gone);
     Ok(())
 }
 
 /// Gives back all that a Service has.
 pub(crate) fn release(case: &Case<'_>, service: &Value, draft: &mut Draft) {
-    draft.writes.extend(reserved(service).iter().filter_map(|name| give_back(case.view, name)));
+    let (namespace, name) = (meta::text(service, "namespace"), meta::text(service, "name"));
+    let held = reserved(service);
+    draft.writes.extend(held.iter().filter_map(|record| give_back(case.view, record, namespace, name)));
 }
 
-fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<String>, draft: &mut Draft) -> Result<(), Refusal> {
-    address::allocate(case, service, held)?;
+fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<Record>, draft: &mut Draft) -> Result<(), Refusal> {
+    address::allocate(case, service, held, draft)?;
     port::allocate(case, service, held)?;
-    let owner = format!("{}/{}", case.target().namespace, meta::text(service, "name"));
+    let (namespace, name) = (case.target().namespace.as_str(), meta::text(service, "name"));
     let new = reserved(service);
-    draft.writes.extend(new.difference(held).map(|name| take(case, name, &owner)));
+    draft.writes.extend(new.difference(held).map(|record| take(case, record, namespace, name)));
     Ok(())
 }
 
-/// Names of the records that belong to a Service.
-pub(crate) fn reserved(service: &Value) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
+/// What a Service has.
+pub(crate) fn reserved(service: &Value) -> BTreeSet<Record> {
+    let mut records = BTreeSet::new();
     if has_address(service) {
         let addresses = list_at(service, "/spec/clusterIPs").iter().filter_map(Value::as_str);
-        names.extend(addresses.filter(|ip| !matches!(*ip, "" | "None")).map(address::record));
+        let addresses = addresses.filter(|ip| !matches!(*ip, "" | "None"));
+        records.extend(addresses.map(|ip| Record::Address(ip.to_owned())));
     }
     if has_ports(service) {
         let ports = list_at(service, "/spec/ports").iter().filter_map(|port| int_at(port, "/nodePort"));
-        names.extend(ports.chain(int_at(service, "/spec/healthCheckNodePort")).filter(|p| *p != 0).map(port::record));
+        let ports = ports.chain(int_at(service, "/spec/healthCheckNodePort")).filter(|port| *port != 0);
+        records.extend(ports.map(Record::Port));
     }
-    names
+    records
 }
 
 /// Whether the type is one with cluster addresses.

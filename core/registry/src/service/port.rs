@@ -7,18 +7,13 @@ use gantry_kinds::{FieldError, Path};
 use serde_json::Value;
 
 use super::{has_ports, invalid};
-use crate::allocation::taken;
+use crate::allocation::{Record, taken};
 use crate::case::{Case, Refusal};
 use crate::draw::Draw;
 use crate::meta;
 
-/// The name of a port's record.
-pub(super) fn record(port: i64) -> String {
-    format!("port-{port}")
-}
-
 /// Checks the node ports that were asked for and picks the others. Protocols of one port share a node port.
-pub(super) fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<String>) -> Result<(), Refusal> {
+pub(super) fn allocate(case: &Case<'_>, service: &mut Value, held: &BTreeSet<Record>) -> Result<(), Refusal> {
     if !has_ports(service) {
         return Ok(());
     }
@@ -60,7 +55,7 @@ fn check(
     at: usize,
     asked: i64,
     busy: bool,
-    held: &BTreeSet<String>,
+    held: &BTreeSet<Record>,
 ) -> Result<(), Refusal> {
     let range = &case.context.settings.node_ports;
     let why = if !u16::try_from(asked).is_ok_and(|port| range.contains(&port)) {
@@ -69,7 +64,7 @@ fn check(
             range.start(),
             range.end()
         )
-    } else if busy || (taken(case.view, &record(asked)) && !held.contains(&record(asked))) {
+    } else if busy || (taken(case.view, &Record::Port(asked)) && !held.contains(&Record::Port(asked))) {
         "provided port is already allocated".to_owned()
     } else {
         return Ok(());
@@ -95,7 +90,7 @@ fn pick(case: &Case<'_>, draw: &mut Draw, busy: impl Fn(i64) -> bool) -> Option<
     let mut search = |from: u64, count: u64| {
         let start = if count == 0 { 0 } else { draw.below(count) };
         let mut all = (0..count).map(|step| first + (from + (start + step) % count) as i64);
-        all.find(|port| !busy(*port) && !taken(case.view, &record(*port)))
+        all.find(|port| !busy(*port) && !taken(case.view, &Record::Port(*port)))
     };
     search(low, count - low).or_else(|| search(0, low))
 }
@@ -104,7 +99,7 @@ fn pick(case: &Case<'_>, draw: &mut Draw, busy: impl Fn(i64) -> bool) -> Option<
 fn health_check(
     case: &Case<'_>,
     service: &mut Value,
-    held: &BTreeSet<String>,
+    held: &BTreeSet<Record>,
     draw: &mut Draw,
     busy: impl Fn(i64) -> bool,
 ) -> Result<(), Refusal> {
@@ -116,8 +111,8 @@ fn health_check(
     let path = Path::new("spec").child("healthCheckNodePort");
     let port = match int_at(service, "/spec/healthCheckNodePort").unwrap_or_default() {
         0 => pick(case, draw, busy),
-        asked if held.contains(&record(asked)) => return Ok(()),
-        asked if busy(asked) || taken(case.view, &record(asked)) => None,
+        asked if held.contains(&Record::Port(asked)) => return Ok(()),
+        asked if busy(asked) || taken(case.view, &Record::Port(asked)) => None,
         asked => Some(asked),
     };
     let Some(port) = port else {

@@ -1,8 +1,8 @@
-use gantry_kinds::SERVICE;
+use gantry_kinds::{IP_ADDRESS, SERVICE, SERVICE_CIDR};
 use serde_json::json;
 
 use super::*;
-use crate::allocation::taken;
+use crate::allocation::{Record, taken};
 
 fn service(name: &str, spec: Value) -> Value {
     let mut service = json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}});
@@ -24,7 +24,8 @@ fn addresses_and_ports_come_and_go_with_the_service() {
         (&made["spec"]["ipFamilies"], &made["spec"]["ipFamilyPolicy"]),
         (&json!(["IPv4"]), &json!("SingleStack"))
     );
-    let records = [format!("ip-{}", ip.as_str().unwrap_or_default()), format!("port-{port}")];
+    let records =
+        [Record::Address(ip.as_str().unwrap_or_default().to_owned()), Record::Port(port.as_i64().unwrap_or_default())];
     assert!(records.iter().all(|name| taken(&world.view, name)));
     // A client that does not know what was allocated keeps it.
     let (_, same) = world.update(&SERVICE, "web", service("s", json!({"type": "NodePort"}))).expect("updated");
@@ -37,7 +38,7 @@ fn addresses_and_ports_come_and_go_with_the_service() {
     assert_eq!(outside["spec"].get("clusterIP"), None);
     assert!(!taken(&world.view, &records[0]));
     world.delete(&SERVICE, "web", "s", DeleteOptions::default()).expect("deleted");
-    assert_eq!(world.view.count(&crate::allocation::ALLOCATION), 0);
+    assert_eq!(world.view.count(&crate::allocation::ALLOCATION) + world.view.count(&IP_ADDRESS), 0);
 }
 
 #[test]
@@ -118,4 +119,58 @@ fn an_address_cannot_be_changed_to_another() {
     let patch = json!({"spec": {"clusterIP": "10.99.0.1", "clusterIPs": ["10.99.0.1"]}});
     let refused = world.patch(&SERVICE, "web", "s", patch).expect_err("refused");
     assert!(refused.message.contains("may not change once set"), "{}", refused.message);
+}
+
+#[test]
+fn an_address_is_recorded_by_its_object() {
+    let mut world = World::new();
+    world.create(&SERVICE, "web", service("s", json!({"clusterIP": "10.43.0.9"}))).expect("created");
+    let object = world.get(&IP_ADDRESS, "", "10.43.0.9").expect("recorded");
+    assert_eq!(object["spec"]["parentRef"], json!({"resource": "services", "namespace": "web", "name": "s"}));
+    let labels = json!({"ipaddress.kubernetes.io/ip-family": "IPv4",
+                        "ipaddress.kubernetes.io/managed-by": "ipallocator.k8s.io"});
+    assert_eq!(object["metadata"]["labels"], labels);
+    // What somebody else recorded is taken, and is not given back with a Service that does not have it.
+    let mine = json!({"metadata": {"name": "10.43.0.8"}, "spec": {"parentRef": {"resource": "x", "name": "y"}}});
+    world.create(&IP_ADDRESS, "", mine).expect("created");
+    let taken = world.create(&SERVICE, "web", service("t", json!({"clusterIP": "10.43.0.8"}))).expect_err("refused");
+    assert!(taken.message.ends_with("provided IP is already allocated"), "{}", taken.message);
+    world.delete(&SERVICE, "web", "s", DeleteOptions::default()).expect("deleted");
+    assert_eq!(world.view.count(&IP_ADDRESS), 1);
+}
+
+#[test]
+fn addresses_come_from_every_range_that_is_ready() {
+    let mut world = World::new();
+    let range = json!({"metadata": {"name": "more", "finalizers": ["x.io/hold"]}, "spec": {"cidrs": ["10.99.0.0/29"]}});
+    world.create(&SERVICE_CIDR, "", range).expect("created");
+    let ask = |world: &mut World, name: &str, address: &str| {
+        let answer = world.create(&SERVICE, "web", service(name, json!({"clusterIP": address})));
+        answer.map(drop).map_err(|status| status.message.rsplit(": ").next().unwrap_or_default().to_owned())
+    };
+    let foreign = Err("the provided network does not match the current range".to_owned());
+    assert_eq!(ask(&mut world, "a", "10.99.0.1"), foreign);
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "", "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"}]}});
+    let mut target = request(&SERVICE_CIDR, "", "more", Operation::Patch(PatchKind::Merge, ready.into()));
+    target.target.subresource = "status".to_owned();
+    world.execute(&target).expect("ready");
+    assert_eq!(ask(&mut world, "a", "10.99.0.1"), Ok(()));
+    assert_eq!(ask(&mut world, "b", "10.99.0.0"), foreign);
+    assert_eq!(ask(&mut world, "b", "10.99.0.7"), foreign);
+    world.delete(&SERVICE_CIDR, "", "more", DeleteOptions::default()).expect("deleted");
+    assert_eq!(ask(&mut world, "c", "10.99.0.2"), foreign);
+}
+
+#[test]
+fn an_address_of_a_range_that_goes_meanwhile_is_refused_by_the_store() {
+    let mut world = World::new();
+    let own =
+        json!({"metadata": {"name": "kubernetes", "finalizers": ["x.io/hold"]}, "spec": {"cidrs": ["10.43.0.0/16"]}});
+    world.create(&SERVICE_CIDR, "", own).expect("created");
+    let ask = request(&SERVICE, "web", "", Operation::Create(service("a", json!({})).into()));
+    let decision = world.decide(&ask);
+    world.delete(&SERVICE_CIDR, "", "kubernetes", DeleteOptions::default()).expect("deleted");
+    let Decision::Commit { writes, guards, .. } = decision else { panic!("it was free") };
+    assert!(world.commit(&writes, &guards).is_none());
 }

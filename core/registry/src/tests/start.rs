@@ -77,6 +77,12 @@ fn controllers_may_do_their_work() {
     check("pod-garbage-collector", "delete", &POD, "");
     check("endpointslice-controller", "create", &gantry_kinds::ENDPOINT_SLICE, "");
     check("endpointslice-controller", "patch", &gantry_kinds::ENDPOINT_SLICE, "");
+    check("endpoint-controller", "create", &gantry_kinds::ENDPOINTS, "");
+    check("endpoint-controller", "patch", &gantry_kinds::ENDPOINTS, "");
+    check("endpointslicemirroring-controller", "create", &gantry_kinds::ENDPOINT_SLICE, "");
+    check("service-cidrs-controller", "patch", &gantry_kinds::SERVICE_CIDR, "status");
+    check("ip-address-repair", "create", &gantry_kinds::IP_ADDRESS, "");
+    check("ip-address-repair", "delete", &gantry_kinds::IP_ADDRESS, "");
     check("service-account-controller", "create", &gantry_kinds::SERVICE_ACCOUNT, "");
     check("root-ca-cert-publisher", "create", &gantry_kinds::CONFIG_MAP, "");
     check("clusterrole-aggregation-controller", "patch", &CLUSTER_ROLE, "");
@@ -86,4 +92,21 @@ fn controllers_may_do_their_work() {
         let asked = Attributes::resource(&scheduler, verb, &POD, "default", "x").subresource(subresource);
         assert!(authorize(&world.view, &asked).allowed, "{verb} {subresource}");
     }
+}
+
+#[test]
+fn records_of_former_data_become_addresses() {
+    let mut world = started();
+    let address = || gantry_view::ObjectKey::new(&gantry_kinds::IP_ADDRESS, "", "10.43.0.1");
+    let revision = world.view.revision() + 1;
+    world.view.apply(address(), None, revision);
+    let former = json!({"metadata": {"name": "ip-10.43.0.1", "uid": "u"}, "owner": "default/kubernetes"});
+    let former = Object::from_value(&crate::allocation::ALLOCATION, &former, revision + 1).expect("a record");
+    world.view.apply(former.key().clone(), Some(Arc::new(former)), revision + 1);
+    let requests = bootstrap::requests(&world.view, &world.settings.clone());
+    assert_eq!(requests.len(), 2);
+    requests.iter().for_each(|request| drop(world.execute(request).expect("converted")));
+    assert_eq!(check_reservations(&world.view), Vec::<String>::new());
+    assert!(world.view.at(&address()).is_some());
+    assert!(bootstrap::requests(&world.view, &world.settings.clone()).is_empty());
 }
