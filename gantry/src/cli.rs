@@ -97,6 +97,10 @@ pub struct ServerFlags {
     /// How long a node may be silent before it counts as unreachable, in seconds
     #[arg(long, default_value_t = 40, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(10..))]
     pub node_monitor_grace_period: i64,
+    /// Part of the requests over HTTP/2 after which a client is asked to take another connection, up to 0.02: for
+    /// several servers behind a load balancer
+    #[arg(long, default_value_t = 0.0, value_name = "CHANCE", value_parser = goaway_chance)]
+    pub goaway_chance: f64,
     #[command(flatten)]
     pub store: StoreFlags,
 }
@@ -139,6 +143,17 @@ impl fmt::Display for StoreFlags {
             .filter_map(|(flag, file)| Some((flag, file.as_ref()?)))
             .try_for_each(|(flag, file)| write!(f, " {flag} {}", file.display()))
     }
+}
+
+/// The largest chance that a connection may be given up by.
+const GOAWAY_CHANCE_MAX: f64 = 0.02;
+
+fn goaway_chance(text: &str) -> Result<f64, String> {
+    let chance = text.parse::<f64>().map_err(|error| error.to_string())?;
+    if (0.0..=GOAWAY_CHANCE_MAX).contains(&chance) {
+        return Ok(chance);
+    }
+    Err(format!("must be between 0 and {GOAWAY_CHANCE_MAX}"))
 }
 
 /// Which store.
@@ -422,6 +437,12 @@ mod tests {
         {
             assert!(bad.parse::<StoreChoice>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn few_connections_are_given_up_by_chance() {
+        assert_eq!((goaway_chance("0"), goaway_chance("0.02")), (Ok(0.0), Ok(0.02)));
+        assert!(["-0.1", "0.021", "NaN", "x"].iter().all(|bad| goaway_chance(bad).is_err()));
     }
 
     #[test]

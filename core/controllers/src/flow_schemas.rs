@@ -47,11 +47,7 @@ impl Controller for FlowSchemas {
         if before["status"] == status && before["reason"] == reason && before["message"] == message {
             return outcome;
         }
-        let since = if before["status"] == status {
-            before["lastTransitionTime"].clone()
-        } else {
-            Value::from(time::stamp(turn.now))
-        };
+        let since = time::turned(Some(&before), status, turn.now);
         conditions.push(json!({
             "type": "Dangling", "status": status, "reason": reason, "message": message, "lastTransitionTime": since,
         }));

@@ -27,6 +27,7 @@ mod root_ca;
 mod selected;
 mod service_accounts;
 mod settings;
+mod share;
 mod suffix;
 mod time;
 mod write;

@@ -139,15 +139,12 @@ fn status(namespace: &Value, contents: &[&Arc<Object>], now: Timestamp) -> Value
 }
 
 fn condition(old: &[Value], (kind, on, reason, message): (&str, bool, &str, String), now: Timestamp) -> Value {
-    let mut condition = json!({
-        "type": kind, "status": if on { "True" } else { "False" },
-        "reason": reason, "message": message, "lastTransitionTime": time::stamp(now),
-    });
+    let status = if on { "True" } else { "False" };
     let before = old.iter().find(|before| before["type"] == kind);
-    if let Some(before) = before.filter(|before| before["status"] == condition["status"]) {
-        condition["lastTransitionTime"] = before["lastTransitionTime"].clone();
-    }
-    condition
+    json!({
+        "type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": time::turned(before, status, now),
+    })
 }
 
 #[cfg(test)]

@@ -25,6 +25,13 @@ pub(crate) fn until(due: Timestamp, now: Timestamp) -> Option<Duration> {
     Duration::try_from(due.duration_since(now)).ok().filter(|left| !left.is_zero())
 }
 
+/// The `lastTransitionTime` of a condition that says `status` now: that of `before` as long as it says the same.
+pub(crate) fn turned(before: Option<&Value>, status: &str, now: Timestamp) -> String {
+    let same = before.filter(|before| before["status"] == status);
+    let since = same.and_then(|before| before["lastTransitionTime"].as_str());
+    since.map_or_else(|| stamp(now), str::to_owned)
+}
+
 /// Whether `due` has come.
 pub(crate) fn is_over(due: Timestamp, now: Timestamp) -> bool {
     due <= now

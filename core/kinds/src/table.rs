@@ -103,6 +103,16 @@ pub fn by_kind(group: &str, version: &str, kind: &str) -> Option<KindRef> {
     ALL.iter().copied().find(|k| k.kind == kind && k.group == group && k.version == version)
 }
 
+/// The version of a kind, by the kind that its objects are kept as and the `apiVersion`.
+pub fn version(home: KindRef, api_version: &str) -> Option<KindRef> {
+    ALL.iter().copied().find(|kind| kind.home() == home && kind.api_version() == api_version)
+}
+
+/// Whether some kind of the table is of that group.
+pub fn has_group(group: &str) -> bool {
+    ALL.iter().any(|kind| kind.group == group)
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use gantry_kinds::custom::Definition;
 use gantry_kinds::meta::{check_annotations, check_labels};
 use gantry_kinds::{ErrorList, Path};
+use gantry_schema::patch::go_type;
 use serde_json::{Map, Value, json};
 
 use crate::ask::Answer;
@@ -192,19 +193,6 @@ fn texts(key: &str, map: Option<&Value>) -> Result<BTreeMap<String, String>, Str
         other => Err(format!("metadata.{key}[{name}] must be a string, but is {} in converted object", go_type(other))),
     };
     fields.iter().map(text).collect()
-}
-
-/// wire: texts name values by the types that they have inside the upstream server.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 #[cfg(test)]

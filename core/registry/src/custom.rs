@@ -69,8 +69,7 @@ pub(crate) fn in_version(case: &Case<'_>, kind: KindRef, object: &Value) -> Resu
     let mut object = object.clone();
     if case.view.definition(kind).is_none() {
         let from = object.get("apiVersion").and_then(Value::as_str).unwrap_or_default();
-        let from = table::ALL.iter().find(|other| other.home() == kind.home() && other.api_version() == from);
-        if let Some(conversion) = from.and_then(|from| from.version_of) {
+        if let Some(conversion) = table::version(kind.home(), from).and_then(|from| from.version_of) {
             (conversion.to_stored)(&mut object);
         }
     }

@@ -21,8 +21,7 @@ impl Versions<'_, '_> {
             let mut all = definition.versions.iter().map(|version| version.kind);
             return all.find(|version| version.api_version() == api_version);
         }
-        let mut same = table::ALL.iter().filter(|other| other.home() == kind.home());
-        same.find(|other| other.api_version() == api_version).copied()
+        table::version(kind.home(), api_version)
     }
 }
 

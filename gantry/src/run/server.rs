@@ -65,7 +65,7 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     bootstrap::fill(&cluster).await?;
     steps.done("first objects");
     failpoint!("gantry::after_first_objects");
-    let server = listen(&pki, flags.listen, host, &cluster).await?;
+    let server = listen(&pki, flags, host, &cluster).await?;
     let port = server.address().port();
     let url = url(reachable(server.address().ip()), port);
     // An agent may be on another machine, where only servers of a cluster of several are expected.
@@ -194,9 +194,9 @@ async fn open(storage: &Storage, settings: Settings) -> Result<Arc<Cluster>> {
     patiently(open, reason).await.context("reading the store")
 }
 
-async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluster>) -> Result<Server> {
+async fn listen(pki: &Pki, flags: &ServerFlags, host: &Host, cluster: &Arc<Cluster>) -> Result<Server> {
     let config = Config {
-        listen,
+        listen: flags.listen,
         tls: Tls {
             cert_pem: pki.server.cert_pem.clone(),
             key_pem: pki.server.key_pem.clone(),
@@ -211,12 +211,13 @@ async fn listen(pki: &Pki, listen: SocketAddr, host: &Host, cluster: &Arc<Cluste
             client_ca_pem: pki.authority.cert_pem().to_owned(),
         },
         issuer: ISSUER.to_owned(),
-        advertise: format!("{}:{}", in_url(host.address), listen.port()),
+        advertise: format!("{}:{}", in_url(host.address), flags.listen.port()),
         version: Version {
             git_version: format!("{}+gantry.{}", crate::KUBERNETES_VERSION, env!("CARGO_PKG_VERSION")),
             git_commit: String::new(),
             build_date: String::new(),
         },
+        goaway_chance: flags.goaway_chance,
         cluster: cluster.clone(),
     };
     Ok(Server::start(config).await?)

@@ -15,6 +15,7 @@ use crate::authn::Keys;
 use crate::discovery::Discovery;
 use crate::extension::Extension;
 use crate::fairness::Fairness;
+use crate::farewell::Farewell;
 use crate::metrics::Metrics;
 use crate::openapi::OpenApi;
 use crate::query::Query;
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub version: Version,
     /// `host:port` that clients are told.
     pub advertise: String,
+    /// Which clients are asked to take another connection.
+    pub farewell: Farewell,
     /// What the program around the server adds.
     pub extension: OnceLock<Arc<dyn Extension>>,
     pub ready: AtomicBool,

@@ -36,6 +36,7 @@ fn message(api_version: &str, kind: &str, object: &Value) -> Option<Vec<u8>> {
             }
             Some(list)
         }
+        (_, "APIGroupDiscoveryList") => Some(protobuf::group_discovery_list(schema, object)),
         // wire: documents about the API say no version.
         ("", _) => protobuf::encode_message(schema, &schema.of_kind("v1", kind)?.name, object),
         _ => protobuf::encode_message(schema, &schema.of_kind(api_version, kind)?.name, object),

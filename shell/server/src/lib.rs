@@ -13,6 +13,7 @@ mod discovery;
 mod extension;
 mod failpoints;
 mod fairness;
+mod farewell;
 mod gather;
 mod health;
 pub mod limits;

@@ -59,11 +59,16 @@ enum Answers {
     Watch,
     /// Documents that come in one shape.
     Documents,
+    /// A document that comes as JSON alone.
+    Json,
 }
 
 impl Offer {
     /// Documents that come in one shape.
     pub(crate) const DOCUMENTS: Offer = Offer { answers: Answers::Documents, binary: true };
+
+    /// A document that comes as JSON alone.
+    pub(crate) const JSON: Offer = Offer { answers: Answers::Json, binary: false };
 
     /// Objects of a kind, one or many.
     pub(crate) fn objects(kind: KindRef) -> Self {
@@ -92,7 +97,11 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result
     let chosen = clauses.iter().find_map(|clause| clause.meets(offer));
     match chosen {
         Some((format, shape)) => Ok(Accepted { format, shape, ..plain }),
-        None if clauses.iter().any(Clause::known) => {
+        None if offer.answers == Answers::Json => {
+            let text = "406: Not Acceptable\n\nAvailable representations: application/json";
+            Err(Box::new(Status::new(406, "NotAcceptable", text)))
+        }
+        None if clauses.iter().any(|clause| clause.format().is_some()) => {
             let available = if offer.answers == Answers::Watch { WATCHES } else { READS };
             let text = format!("only the following media types are accepted: {available}");
             Err(Box::new(Status::new(406, "NotAcceptable", text)))
@@ -113,7 +122,8 @@ pub(crate) fn for_refusals(headers: &HeaderMap, query: &Query) -> Accepted {
 
 fn plain(headers: &HeaderMap, query: &Query) -> Accepted {
     let encodings = headers.get(ACCEPT_ENCODING).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let gzip = encodings.split(',').any(|e| e.split(';').next().is_some_and(|name| name.trim() == "gzip"));
+    // wire: with a weight, even one of 1, it does not count.
+    let gzip = encodings.split(',').any(|encoding| encoding.trim() == "gzip");
     Accepted { pretty: pretty(headers, query), gzip, ..Accepted::PLAIN }
 }
 
@@ -153,10 +163,6 @@ impl<'a> Clause<'a> {
         self.params.iter().find(|(n, _)| *n == name).map(|(_, value)| *value)
     }
 
-    fn known(&self) -> bool {
-        self.format().is_some()
-    }
-
     fn format(&self) -> Option<Format> {
         match self.media {
             "application/json" | "*/*" | "application/*" => Some(Format::Json),
@@ -169,15 +175,18 @@ impl<'a> Clause<'a> {
     fn meets(&self, offer: Offer) -> Option<(Format, Shape)> {
         let format = self.format()?;
         let watch = offer.answers == Answers::Watch;
-        if watch && format == Format::Yaml || format == Format::Protobuf && !offer.binary {
+        if watch && format == Format::Yaml || offer.answers == Answers::Json && format != Format::Json {
             return None;
         }
         if self.param("stream").is_some_and(|s| !watch || s != "watch") {
             return None;
         }
-        let Some(wanted) = self.param("as") else { return Some((format, Shape::Whole)) };
+        let Some(wanted) = self.param("as") else {
+            let missing = format == Format::Protobuf && !offer.binary;
+            return (!missing).then_some((format, Shape::Whole));
+        };
         let ours = self.param("g") == Some("meta.k8s.io") && self.param("v") == Some("v1");
-        if offer.answers == Answers::Documents || !ours {
+        if matches!(offer.answers, Answers::Documents | Answers::Json) || !ours {
             return None;
         }
         match wanted {
@@ -191,17 +200,17 @@ impl<'a> Clause<'a> {
     }
 }
 
-/// Whether the client prefers aggregated discovery.
-pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
-    let preferred = clauses(headers).into_iter().find_map(|clause| {
+/// The format of aggregated discovery for clients that prefer it to the plain one.
+pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Option<Format> {
+    clauses(headers).into_iter().find_map(|clause| {
         let aggregated = clause.param("g") == Some("apidiscovery.k8s.io")
             && clause.param("v") == Some("v2")
             && clause.param("as") == Some("APIGroupDiscoveryList")
             && clause.param("profile").is_none();
         let plain = clause.param("as").is_none();
-        (clause.format() == Some(Format::Json) && (aggregated || plain)).then_some(aggregated)
-    });
-    preferred.unwrap_or(false)
+        let format = clause.format()?;
+        (aggregated || plain).then_some(aggregated.then_some(format))
+    })?
 }
 
 #[cfg(test)]
@@ -250,6 +259,9 @@ mod tests {
         check("application/json;as=Foo;v=v1;g=meta.k8s.io", OBJECTS, Err("only the following media types"));
         let custom = Offer { binary: false, ..OBJECTS };
         check("application/vnd.kubernetes.protobuf", custom, Err("only the following media types"));
+        check("application/vnd.kubernetes.protobuf", Offer::JSON, Err("406: Not Acceptable\n\nAvailable"));
+        let metadata = "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+        check(metadata, custom, Ok((Format::Protobuf, Shape::Metadata)));
         check("application/yaml", WATCH, Err("only the following media types"));
         let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
         let review = Offer::written(&gantry_kinds::SELF_SUBJECT_ACCESS_REVIEW);
@@ -260,8 +272,11 @@ mod tests {
     #[test]
     fn discovery_comes_aggregated_to_those_who_ask() {
         let v2 = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
-        assert!(wants_aggregated_discovery(&headers(&format!("{v2};profile=nopeer,{v2},application/json"))));
-        assert!(!wants_aggregated_discovery(&headers(&format!("application/json,{v2}"))));
-        assert!(!wants_aggregated_discovery(&headers("*/*")));
+        let check =
+            |accept: &str, expected| assert_eq!(wants_aggregated_discovery(&headers(accept)), expected, "{accept}");
+        check(&format!("{v2};profile=nopeer,{v2},application/json"), Some(Format::Json));
+        check(&v2.replace("json", "vnd.kubernetes.protobuf"), Some(Format::Protobuf));
+        check(&format!("application/json,{v2}"), None);
+        check("*/*", None);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) async fn answer(app: &App, call: &Call, method: &Method) -> Result<An
     };
     let Some(answer) = known else {
         // wire: a version of a built-in group that is not served is a Status, everything else plain text.
-        let group = table::ALL.iter().any(|kind| words.get(1) == Some(&kind.group));
+        let group = words.get(1).is_some_and(|group| table::has_group(group));
         let version = matches!(words[..], ["api", _]) || (matches!(words[..], ["apis", _, _]) && group);
         return if version { Err(Box::new(Status::no_such_path())) } else { Ok(respond::page_not_found()) };
     };
@@ -50,7 +50,7 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["openapi", "v2"] => Some(app.openapi.swagger(&served.catalog, headers)?),
         ["openapi", "v3"] => Some(app.openapi.index(&served.catalog)),
         ["openapi", "v3", path @ ..] => Some(app.openapi.document(&served.catalog, &path.join("/"), headers, query)?),
-        ["version"] => Some(respond::value(200, &version(app), &accepted()?)),
+        ["version"] => Some(respond::value(200, &version(app), &accept(headers, query, Offer::JSON)?)),
         ["metrics"] => {
             let added = app.extension.get().map(|extension| extension.metrics()).unwrap_or_default();
             Some(respond::text(200, app.metrics.text(app) + &added))

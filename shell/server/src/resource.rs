@@ -18,7 +18,7 @@ pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incomin
     let endpoint = match call.asked.resolve(&app.cluster.view()) {
         Ok(endpoint) => endpoint,
         // wire: what no definition serves is answered like paths outside the API, and what is not built in likewise.
-        Err(status) if *status == Status::no_such_path() && !is_built_in(&call.asked.group) => {
+        Err(status) if *status == Status::no_such_path() && !table::has_group(&call.asked.group) => {
             return Ok(respond::page_not_found());
         }
         Err(status) => return Err(status),
@@ -55,7 +55,7 @@ async fn handle(
         ("list", "") => warned(app, endpoint, read::list(app, call, endpoint.kind).await),
         ("watch", "") => {
             let watches = request.extensions().get::<Watches>().cloned().unwrap_or_default();
-            warned(app, endpoint, watch::watch(app, call, endpoint.kind, watches.open()).await)
+            warned(app, endpoint, watch::watch(app, call, endpoint.kind, request, watches.open()).await)
         }
         ("create", "token") => tokens::request(app, call, endpoint, request).await,
         ("create", _) if is_token_review(endpoint) => tokens::review(app, call, endpoint, request).await,
@@ -72,10 +72,6 @@ fn warned(app: &App, endpoint: Endpoint, answer: Result<Answer, Refusal>) -> Res
         respond::warn(&mut answer, warning.as_slice());
         answer
     })
-}
-
-fn is_built_in(group: &str) -> bool {
-    table::ALL.iter().any(|kind| kind.group == group)
 }
 
 fn is_token_review(endpoint: Endpoint) -> bool {

@@ -23,6 +23,7 @@ use crate::authn::{KeyError, Keys, Peer, Verifier};
 use crate::discovery::Discovery;
 use crate::extension::Extension;
 use crate::fairness::Fairness;
+use crate::farewell::Farewell;
 use crate::gather::Gathered;
 use crate::limits;
 use crate::metrics::Metrics;
@@ -61,6 +62,9 @@ pub struct Config {
     pub front_proxy: FrontProxy,
     /// What `/version` says.
     pub version: Version,
+    /// The part of requests over HTTP/2 after which the client is asked to take another connection, so that clients
+    /// spread over several servers; 0 for none.
+    pub goaway_chance: f64,
     /// What is served.
     pub cluster: Arc<Cluster>,
 }
@@ -119,6 +123,7 @@ impl Server {
             openapi: OpenApi::new(&config.version),
             version: config.version,
             advertise: config.advertise,
+            farewell: Farewell::new(config.goaway_chance),
             extension: OnceLock::new(),
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
@@ -237,7 +242,12 @@ async fn connection(
     };
     let peer = Arc::new(Peer::read(tls.get_ref().1.peer_certificates(), verifier));
     let stop = app.stop.clone();
+    let leave = CancellationToken::new();
+    let farewell = leave.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
+        if app.farewell.is_due(request.version(), app.cluster.next_seed()) {
+            farewell.cancel();
+        }
         request.extensions_mut().insert(watches.clone());
         if let Some(from) = from {
             request.extensions_mut().insert(from);
@@ -249,12 +259,12 @@ async fn connection(
     let mut connection = std::pin::pin!(connection);
     let served = async {
         tokio::select! {
-            outcome = connection.as_mut() => outcome,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
-            }
+            outcome = connection.as_mut() => return outcome,
+            () = stop.cancelled() => {}
+            () = leave.cancelled() => {}
         }
+        connection.as_mut().graceful_shutdown();
+        connection.await
     };
     if let Err(error) = sender.drive(served).await {
         tracing::debug!(%error, "a connection broke");

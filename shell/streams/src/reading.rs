@@ -1,4 +1,4 @@
-//! Bytes that a WebSocket client only reads, such as a log.
+//! Bytes that a WebSocket client only reads, such as a log or the events of a watch.
 //!
 //! Invariants: a message is a piece of the bytes, in order; what the client says is read and passed over, so that a
 //! close of his is seen.
@@ -10,7 +10,8 @@ use futures_util::{SinkExt, Stream, StreamExt};
 use http::{HeaderMap, Request, Response};
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 
 use crate::upgrade::{self, Offer};
 use crate::{Refusal, StreamError};
@@ -19,10 +20,21 @@ use crate::{Refusal, StreamError};
 const BASE64: &str = "base64.binary.k8s.io";
 const PROTOCOLS: [&str; 2] = ["binary.k8s.io", BASE64];
 
+/// How pieces are carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carry {
+    /// Each as a binary message.
+    Binary,
+    /// Each as a text message; they are text.
+    Text,
+    /// Each as a text message in base64.
+    Base64,
+}
+
 /// An accepted request whose connection is about to be upgraded.
 pub struct Pending {
     upgrade: OnUpgrade,
-    base64: bool,
+    carry: Carry,
 }
 
 /// Whether a client wants to read through a WebSocket.
@@ -37,7 +49,23 @@ pub fn accept<B>(request: &mut Request<B>) -> Result<(Response<()>, Pending), Re
     };
     let protocol = if protocols.is_empty() { String::new() } else { upgrade::negotiate(&protocols, &PROTOCOLS)? };
     let response = upgrade::switch_to_websocket(&key, &protocol)?;
-    Ok((response, Pending { upgrade: hyper::upgrade::on(request), base64: protocol == BASE64 }))
+    let carry = if protocol == BASE64 { Carry::Base64 } else { Carry::Binary };
+    Ok((response, Pending { upgrade: hyper::upgrade::on(request), carry }))
+}
+
+/// The same where it is settled how pieces are carried. wire: a protocol that the client names is confirmed, whatever
+/// it is.
+pub fn accept_as<B>(request: &mut Request<B>, carry: Carry) -> Result<(Response<()>, Pending), Refusal> {
+    let Offer::WebSocket { key, protocols } = upgrade::offer(request.headers())? else {
+        return Err(Refusal { code: 400, message: "a WebSocket is required".to_owned() });
+    };
+    let protocol = match protocols.as_slice() {
+        [] => "",
+        [protocol] => protocol,
+        _ => return Err(Refusal { code: 400, message: "one protocol at most may be asked for".to_owned() }),
+    };
+    let response = upgrade::switch_to_websocket(&key, protocol)?;
+    Ok((response, Pending { upgrade: hyper::upgrade::on(request), carry }))
 }
 
 impl Pending {
@@ -56,9 +84,8 @@ impl Pending {
                 },
             };
             let message = match piece {
-                None => Message::Close(None),
-                Some(piece) if self.base64 => Message::text(STANDARD.encode(&piece)),
-                Some(piece) => Message::Binary(piece),
+                None => Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() })),
+                Some(piece) => message(self.carry, piece),
             };
             let last = message.is_close();
             to_client.send(message).await.map_err(|_| StreamError::Closed)?;
@@ -66,6 +93,14 @@ impl Pending {
                 return Ok(());
             }
         }
+    }
+}
+
+fn message(carry: Carry, piece: Bytes) -> Message {
+    match carry {
+        Carry::Binary => Message::Binary(piece),
+        Carry::Text => Message::text(String::from_utf8_lossy(&piece).into_owned()),
+        Carry::Base64 => Message::text(STANDARD.encode(&piece)),
     }
 }
 
@@ -82,14 +117,17 @@ mod tests {
 
     #[test]
     fn clients_choose_how_bytes_are_carried() {
-        let check = |protocol: &str, expected: Result<bool, u16>| {
-            let got = accept(&mut request(protocol)).map(|(_, pending)| pending.base64).map_err(|refusal| refusal.code);
+        let check = |protocol: &str, expected: Result<Carry, u16>| {
+            let got = accept(&mut request(protocol)).map(|(_, pending)| pending.carry).map_err(|refusal| refusal.code);
             assert_eq!(got, expected, "{protocol}");
         };
-        check("", Ok(false));
-        check("binary.k8s.io", Ok(false));
-        check("base64.binary.k8s.io", Ok(true));
+        check("", Ok(Carry::Binary));
+        check("binary.k8s.io", Ok(Carry::Binary));
+        check("base64.binary.k8s.io", Ok(Carry::Base64));
         check("v5.channel.k8s.io", Err(403));
+        let (confirmed, _) = accept_as(&mut request("x"), Carry::Text).unwrap();
+        assert_eq!(confirmed.headers()["sec-websocket-protocol"], "x");
+        assert_eq!(accept_as(&mut request("x, y"), Carry::Text).map(|_| ()).unwrap_err().code, 400);
         assert!(is_wanted(request("").headers()) && !is_wanted(&HeaderMap::new()));
     }
 }

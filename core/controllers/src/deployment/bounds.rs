@@ -3,6 +3,8 @@
 use gantry_kinds::tree::{int_at, str_at};
 use serde_json::Value;
 
+use crate::share;
+
 /// The numbers that a rollout keeps to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -24,8 +26,8 @@ impl Bounds {
             return Bounds { replicas, surge: 0, unavailable: 0, rolling };
         }
         let field = |name: &str| deployment.pointer(&format!("/spec/strategy/rollingUpdate/{name}"));
-        let surge = part(field("maxSurge"), replicas, true);
-        let mut unavailable = part(field("maxUnavailable"), replicas, false);
+        let surge = share::of(field("maxSurge"), replicas, true);
+        let mut unavailable = share::of(field("maxUnavailable"), replicas, false);
         if surge == 0 && unavailable == 0 {
             // A small percentage rounds to nothing on both sides; something has to move.
             unavailable = 1;
@@ -41,19 +43,6 @@ impl Bounds {
     /// The least pods that must be available.
     pub(super) fn min_available(self) -> i64 {
         self.replicas - self.unavailable
-    }
-}
-
-/// A number, or a percentage of `total` rounded up or down.
-fn part(value: Option<&Value>, total: i64, round_up: bool) -> i64 {
-    match value {
-        Some(Value::Number(number)) => number.as_i64().unwrap_or(0).max(0),
-        Some(Value::String(text)) => {
-            let percent: i64 = text.strip_suffix('%').and_then(|digits| digits.parse().ok()).unwrap_or(0);
-            let exact = percent.max(0).saturating_mul(total);
-            if round_up { exact.saturating_add(99) / 100 } else { exact / 100 }
-        }
-        _ => 0,
     }
 }
 

@@ -9,12 +9,12 @@ use crate::time;
 /// Conditions that are being changed.
 pub(super) struct Conditions {
     list: Vec<Value>,
-    now: String,
+    now: Timestamp,
 }
 
 impl Conditions {
     pub(super) fn read(deployment: &Value, now: Timestamp) -> Self {
-        Conditions { list: list_at(deployment, "/status/conditions").to_vec(), now: time::stamp(now) }
+        Conditions { list: list_at(deployment, "/status/conditions").to_vec(), now }
     }
 
     pub(super) fn get(&self, kind: &str) -> Option<&Value> {
@@ -36,14 +36,10 @@ impl Conditions {
 
     /// Says a condition anew, even with the same words.
     pub(super) fn renew(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
-        let turned = self
-            .get(kind)
-            .filter(|before| str_at(before, "/status") == status)
-            .map(|before| str_at(before, "/lastTransitionTime").to_owned())
-            .unwrap_or_else(|| self.now.clone());
+        let turned = time::turned(self.get(kind), status, self.now);
         self.put(json!({
             "type": kind, "status": status, "reason": reason, "message": message,
-            "lastUpdateTime": self.now, "lastTransitionTime": turned,
+            "lastUpdateTime": time::stamp(self.now), "lastTransitionTime": turned,
         }));
     }
 

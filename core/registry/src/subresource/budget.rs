@@ -24,13 +24,12 @@ pub(super) fn take(case: &Case<'_>, pod: &Object, value: &Value) -> Result<Optio
         return Ok(None);
     }
     let budgets = case.view.list(&POD_DISRUPTION_BUDGET, Some(pod.namespace()));
-    let mut budgets = budgets.filter(|budget| selects(&budget.value(), pod));
-    let Some(budget) = budgets.next() else { return Ok(None) };
+    let mut budgets = budgets.map(|budget| (budget, budget.value())).filter(|(_, said)| selects(said, pod));
+    let Some((budget, mut said)) = budgets.next() else { return Ok(None) };
     if budgets.next().is_some() {
         let text = "This pod has more than one PodDisruptionBudget, which the eviction subresource does not support.";
         return Err(Status::new(500, "", text).into());
     }
-    let mut said = budget.value();
     if !is_ready(value) && may_go_unready(&said) {
         return Ok(None);
     }
@@ -52,8 +51,7 @@ pub(super) fn take(case: &Case<'_>, pod: &Object, value: &Value) -> Result<Optio
 }
 
 fn selects(budget: &Value, pod: &Object) -> bool {
-    let selector = budget.pointer("/spec/selector").filter(|selector| !selector.is_null());
-    selector.is_some_and(|s| LabelSelector::from_value(s).is_ok_and(|s| s.matches(&pod.header.labels)))
+    LabelSelector::from_value(&budget["spec"]["selector"]).is_ok_and(|s| s.matches(&pod.header.labels))
 }
 
 fn is_ready(pod: &Value) -> bool {

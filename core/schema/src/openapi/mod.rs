@@ -5,6 +5,8 @@
 
 mod components;
 mod custom;
+mod document_wire;
+mod message;
 mod paths;
 mod prose;
 mod swagger;
@@ -16,6 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::types::Schema;
 pub use custom::component_name;
+pub use document_wire::document as document_binary;
 pub use swagger::swagger;
 
 /// The API version that documents say they describe.

@@ -84,6 +84,19 @@ pub fn go_print(value: &Value) -> String {
     text
 }
 
+/// wire: the type that a decoded value has inside the upstream server, as texts name it.
+pub fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 fn print(value: &Value, out: &mut String) {
     match value {
         Value::Null => out.push_str("<nil>"),

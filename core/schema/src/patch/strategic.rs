@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{PatchError, go_print, not_a_map, order};
+use super::{PatchError, go_print, go_type, not_a_map, order};
 use crate::types::{Field, PatchRule, Schema, Shape};
 
 pub(super) const PATCH: &str = "$patch";
@@ -262,19 +262,6 @@ fn unknown_directive(patch: &Map<String, Value>) -> PatchError {
 fn not_a_list(value: &Value) -> PatchError {
     let got = if value.is_null() { "%!s(<nil>)" } else { go_type(value) };
     PatchError::bad_request(format!("expected a []interface {{}}, but received a {got}"))
-}
-
-/// Go's type of a decoded JSON value.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float64",
-        Value::Number(_) => "int64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 fn retain(original: &mut Map<String, Value>, keys: &Value, patch: &Map<String, Value>) -> Merged<()> {

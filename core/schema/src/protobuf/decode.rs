@@ -76,6 +76,10 @@ impl Reader<'_> {
                 let layout = self.schema.layouts.of(self.schema, *id);
                 self.deeper()?.message(layout, tree_of(value), bytes)
             }
+            (Form::SchemaOrBool(id) | Form::SchemaOrArray(id) | Form::SchemaOrTexts(id), Wire::Bytes(bytes)) => {
+                *value = self.deeper()?.choice(form, *id, bytes, value.take())?;
+                Ok(())
+            }
             (form, wire) => {
                 *value = self.value(form, wire)?;
                 Ok(())
@@ -89,6 +93,16 @@ impl Reader<'_> {
             while !packed.is_empty() {
                 let number = wire::varint(&mut packed)?;
                 out.push(self.value(form, Wire::Varint(number))?);
+            }
+            return Ok(());
+        }
+        if let (Form::Double, Wire::Bytes(packed)) = (form, wire) {
+            let (numbers, rest) = packed.as_chunks::<8>();
+            if !rest.is_empty() {
+                return Err(wire::END);
+            }
+            for number in numbers {
+                out.push(self.value(form, Wire::Fixed64(u64::from_le_bytes(*number)))?);
             }
             return Ok(());
         }
@@ -139,9 +153,6 @@ impl Reader<'_> {
             (Form::IntOrString, Wire::Bytes(bytes)) => int_or_string(bytes)?,
             (Form::Json, Wire::Bytes(bytes)) => raw_json(bytes)?,
             (Form::Empty, Wire::Bytes(_)) => Value::Object(Map::new()),
-            (Form::SchemaOrBool(id) | Form::SchemaOrArray(id) | Form::SchemaOrTexts(id), Wire::Bytes(bytes)) => {
-                self.deeper()?.choice(form, *id, bytes)?
-            }
             (Form::Texts, Wire::Bytes(bytes)) => {
                 let mut texts = Vec::new();
                 for item in Fields::of(bytes) {
@@ -149,7 +160,15 @@ impl Reader<'_> {
                 }
                 Value::Array(texts)
             }
-            (Form::Object(_) | Form::List(_) | Form::Map(_), wire) => {
+            (
+                Form::Object(_)
+                | Form::List(_)
+                | Form::Map(_)
+                | Form::SchemaOrBool(_)
+                | Form::SchemaOrArray(_)
+                | Form::SchemaOrTexts(_),
+                wire,
+            ) => {
                 let mut value = Value::Null;
                 self.occurrence_of_message(form, &mut value, wire)?;
                 value
@@ -165,13 +184,20 @@ impl Reader<'_> {
         }
     }
 
-    /// A schema, or what may stand in its place.
-    fn choice(self, form: &Form, id: TypeId, bytes: &[u8]) -> Result<Value, ProtobufError> {
-        let (mut schema, mut others, mut allows) = (None, Vec::new(), false);
+    /// A schema, or what may stand in its place, on top of what came before.
+    fn choice(self, form: &Form, id: TypeId, bytes: &[u8], before: Value) -> Result<Value, ProtobufError> {
+        let (mut schema, mut others, mut allows) = match before {
+            Value::Array(others) => (None, others, false),
+            Value::Bool(allows) => (None, Vec::new(), allows),
+            Value::Null => (None, Vec::new(), false),
+            schema => (Some(schema), Vec::new(), false),
+        };
         let (schema_at, others_at) = if matches!(form, Form::SchemaOrBool(_)) { (2, 1) } else { (1, 2) };
         for item in Fields::of(bytes) {
             match item? {
-                Item { number, wire } if number == schema_at => schema = Some(self.value(&Form::Object(id), wire)?),
+                Item { number, wire } if number == schema_at => {
+                    self.occurrence_of_message(&Form::Object(id), schema.get_or_insert(Value::Null), wire)?;
+                }
                 Item { number, wire: Wire::Varint(flag) } if number == others_at => allows = flag != 0,
                 Item { number, wire } if number == others_at => {
                     let element = if matches!(form, Form::SchemaOrTexts(_)) { Form::String } else { Form::Object(id) };
@@ -239,7 +265,11 @@ fn time(bytes: &[u8], micro: bool) -> Result<Value, ProtobufError> {
 }
 
 fn int_or_string(bytes: &[u8]) -> Result<Value, ProtobufError> {
-    if number_at(bytes, 1)? == 0 { Ok(Value::from(number_at(bytes, 2)?)) } else { Ok(Value::from(text_at(bytes, 3)?)) }
+    match number_at(bytes, 1)? {
+        // The wire has 64 bits for a number of 32.
+        0 => Ok(Value::from(number_at(bytes, 2)? as i32)),
+        _ => Ok(Value::from(text_at(bytes, 3)?)),
+    }
 }
 
 /// JSON in the first field of a message.

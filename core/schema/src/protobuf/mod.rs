@@ -9,10 +9,12 @@ use crate::types::Schema;
 
 mod base64;
 mod decode;
+mod discovery;
 mod encode;
 mod layout;
 mod wire;
 
+pub use discovery::group_discovery_list;
 pub(crate) use layout::Layouts;
 use wire::{Fields, Item, Wire};
 
@@ -225,6 +227,23 @@ mod tests {
         assert_eq!(decode(Schema::builtin(), list, &written).unwrap()["resources"][0]["verbs"], json!(["get", "list"]));
         // A message of its own: field 4, its length, and in it field 1 for each.
         assert!(written.windows(4).any(|bytes| bytes == [4 << 3 | 2, 11, 1 << 3 | 2, 3]), "{written:?}");
+    }
+
+    #[test]
+    fn numbers_are_cut_to_their_size_and_unions_add_up() {
+        let port = field(1, &field(4, &[&[0x10][..], &[0xff; 9], &[0x01]].concat()));
+        let service = decode(Schema::builtin(), "io.k8s.api.core.v1.Service", &body("v1", "Service", &field(2, &port)));
+        assert_eq!(service.unwrap()["spec"]["ports"][0]["targetPort"], json!(-1));
+        let schema = |fields: &[u8]| {
+            let type_name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps";
+            decode(Schema::builtin(), type_name, &body("v1", "X", fields)).unwrap()["additionalProperties"].clone()
+        };
+        // Field 30 holds a union: in it 1 says whether there may be others, and 2 of which form.
+        let union = |content: &[u8]| [&[0xf2, 0x01, content.len() as u8], content].concat();
+        let (any, text, titled) = ([0x08, 1], field(2, &field(5, b"string")), field(2, &field(7, b"t")));
+        assert_eq!(schema(&union(&any)), json!(true));
+        assert_eq!(schema(&[union(&text), union(&any)].concat()), json!({"type": "string"}));
+        assert_eq!(schema(&[union(&text), union(&titled)].concat()), json!({"type": "string", "title": "t"}));
     }
 
     #[test]

@@ -32,46 +32,46 @@ impl<'a> Fields<'a> {
     }
 
     fn read(&mut self) -> Result<Item<'a>, ProtobufError> {
+        let (number, kind) = self.head()?;
+        if kind != OPENS_GROUP {
+            return Ok(Item { number, wire: self.body(kind)? });
+        }
+        self.group(number)?;
+        Ok(Item { number, wire: Wire::Group })
+    }
+
+    /// Number and kind of the next item.
+    fn head(&mut self) -> Result<(u32, u64), ProtobufError> {
         let tag = varint(&mut self.rest)?;
         let number = u32::try_from(tag >> 3).ok().filter(|n| *n > 0).ok_or(ProtobufError::Malformed("illegal tag"))?;
-        let wire = match tag & 7 {
+        Ok((number, tag & 7))
+    }
+
+    /// What an item of that kind holds.
+    fn body(&mut self, kind: u64) -> Result<Wire<'a>, ProtobufError> {
+        Ok(match kind {
             0 => Wire::Varint(varint(&mut self.rest)?),
             1 => Wire::Fixed64(u64::from_le_bytes(*self.take(8)?.first_chunk().ok_or(END)?)),
             2 => {
                 let length = varint(&mut self.rest)?;
                 Wire::Bytes(self.take(usize::try_from(length).map_err(|_| END)?)?)
             }
-            3 => {
-                self.group(number)?;
-                Wire::Group
-            }
             5 => {
                 self.take(4)?;
                 Wire::Fixed32
             }
             _ => return Err(ProtobufError::Malformed("illegal wireType")),
-        };
-        Ok(Item { number, wire })
+        })
     }
 
     /// Passes over a group: groups inside are counted, not entered.
     fn group(&mut self, number: u32) -> Result<(), ProtobufError> {
         let mut open = vec![number];
         while let Some(innermost) = open.last().copied() {
-            let tag = varint(&mut self.rest)?;
-            let number =
-                u32::try_from(tag >> 3).ok().filter(|n| *n > 0).ok_or(ProtobufError::Malformed("illegal tag"))?;
-            match tag & 7 {
-                0 => drop(varint(&mut self.rest)?),
-                1 => drop(self.take(8)?),
-                2 => {
-                    let length = varint(&mut self.rest)?;
-                    self.take(usize::try_from(length).map_err(|_| END)?)?;
-                }
-                3 if open.len() < MAX_DEPTH => open.push(number),
-                4 if number == innermost => drop(open.pop()),
-                5 => drop(self.take(4)?),
-                _ => return Err(ProtobufError::Malformed("illegal wireType")),
+            match self.head()? {
+                (number, OPENS_GROUP) if open.len() < MAX_DEPTH => open.push(number),
+                (number, CLOSES_GROUP) if number == innermost => drop(open.pop()),
+                (_, kind) => drop(self.body(kind)?),
             }
         }
         Ok(())
@@ -84,7 +84,9 @@ impl<'a> Fields<'a> {
     }
 }
 
-const END: ProtobufError = ProtobufError::Malformed("unexpected end of message");
+const OPENS_GROUP: u64 = 3;
+const CLOSES_GROUP: u64 = 4;
+pub(super) const END: ProtobufError = ProtobufError::Malformed("unexpected end of message");
 
 impl<'a> Iterator for Fields<'a> {
     type Item = Result<Item<'a>, ProtobufError>;

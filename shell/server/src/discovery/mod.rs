@@ -16,11 +16,18 @@ use sha2::{Digest, Sha512};
 use self::catalog::{Catalog, Resource, Version};
 use crate::Refusal;
 use crate::aggregation::Aggregation;
-use crate::negotiate::{Accepted, Offer, accept, wants_aggregated_discovery};
+use crate::negotiate::{Accepted, Format, Offer, accept, for_refusals, wants_aggregated_discovery};
 use crate::query::Query;
 use crate::respond::{self, Answer};
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// How the aggregated form is called in a format.
+fn aggregated_type(format: Format) -> &'static str {
+    match format {
+        Format::Json => "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        Format::Yaml => "application/yaml;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+        Format::Protobuf => "application/vnd.kubernetes.protobuf;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+    }
+}
 
 /// What is served, as of some definitions.
 pub(crate) struct Served {
@@ -71,8 +78,9 @@ impl Served {
         headers: &HeaderMap,
         query: &Query,
     ) -> Result<Answer, Refusal> {
-        if wants_aggregated_discovery(headers) {
-            return Ok(aggregated(&self.aggregated(core), headers, query));
+        if let Some(format) = wants_aggregated_discovery(headers) {
+            let accepted = Accepted { format, ..for_refusals(headers, query) };
+            return Ok(aggregated(&self.aggregated(core), headers, &accepted));
         }
         let accepted = accept(headers, query, Offer::DOCUMENTS)?;
         let body = if core { api_versions(advertise) } else { self.groups() };
@@ -133,13 +141,13 @@ fn aggregated_version(version: &Version) -> Value {
     json!({"version": version.name, "resources": resources, "freshness": "Current"})
 }
 
-fn aggregated(body: &Value, headers: &HeaderMap, query: &Query) -> Answer {
-    let accepted = accept(headers, query, Offer::DOCUMENTS).unwrap_or(Accepted::PLAIN);
+fn aggregated(body: &Value, headers: &HeaderMap, accepted: &Accepted) -> Answer {
+    let media_type = aggregated_type(accepted.format);
     let etag = etag(&serde_json::to_vec(body).unwrap_or_default());
     let same = headers.get(IF_NONE_MATCH).and_then(|v| v.to_str().ok()) == Some(etag.as_str());
-    let mut answer = if same { respond::bytes(304, AGGREGATED, "") } else { respond::value(200, body, &accepted) };
+    let mut answer = if same { respond::bytes(304, media_type, "") } else { respond::value(200, body, accepted) };
     let answer_headers = answer.headers_mut();
-    answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static(AGGREGATED));
+    answer_headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer_headers.insert(CACHE_CONTROL, HeaderValue::from_static("public"));
     answer_headers.append(VARY, HeaderValue::from_static("Accept"));
     if let Ok(value) = HeaderValue::from_str(&etag) {
@@ -243,10 +251,15 @@ mod tests {
     #[test]
     fn an_unchanged_document_is_not_sent_again() {
         let body = served().aggregated(true);
-        let first = aggregated(&body, &HeaderMap::new(), &Query::default());
+        let first = aggregated(&body, &HeaderMap::new(), &Accepted::PLAIN);
         let mut headers = HeaderMap::new();
         headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());
         assert_eq!(first.status(), 200);
-        assert_eq!(aggregated(&body, &headers, &Query::default()).status(), 304);
+        let binary = Accepted { format: Format::Protobuf, ..Accepted::PLAIN };
+        assert_eq!(aggregated(&body, &headers, &binary).status(), 304);
+        assert_eq!(
+            aggregated(&body, &HeaderMap::new(), &binary).headers()[CONTENT_TYPE],
+            aggregated_type(Format::Protobuf)
+        );
     }
 }

@@ -9,7 +9,7 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use gantry_schema::Schema;
-use gantry_schema::openapi::{Served, ServedSubresource, component_name, document, swagger};
+use gantry_schema::openapi::{Served, ServedSubresource, component_name, document, document_binary, swagger};
 use http::header::{
     ACCEPT, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, HeaderValue, IF_NONE_MATCH, LAST_MODIFIED,
     LOCATION, VARY,
@@ -21,7 +21,7 @@ use serde_json::{Map, Value, json};
 
 use crate::discovery::catalog::{Catalog, Resource, Version};
 use crate::discovery::etag;
-use crate::negotiate::{self, Offer, accept};
+use crate::negotiate;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::{Refusal, Version as Build};
@@ -30,6 +30,11 @@ use crate::{Refusal, Version as Build};
 const BINARY: [&str; 2] = [
     "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
     "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+];
+/// OpenAPI 3 in its binary form, likewise.
+const DOCUMENT_BINARY: [&str; 2] = [
+    "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    "application/com.github.proto-openapi.spec.v3.v1.0+protobuf",
 ];
 /// The place of OpenAPI 2 among the documents that are kept.
 const SWAGGER: &str = "swagger";
@@ -58,21 +63,7 @@ impl OpenApi {
 
     /// `/openapi/v2`.
     pub(crate) fn swagger(&self, catalog: &Catalog, headers: &HeaderMap) -> Result<Answer, Refusal> {
-        let wanted = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
-        let mut wanted: Vec<&str> = wanted.map(|media| media.split(';').next().unwrap_or_default().trim()).collect();
-        if wanted.is_empty() {
-            wanted.push("*/*");
-        }
-        let kind = wanted.iter().find_map(|media| match *media {
-            "*/*" | "application/*" | "application/json" => Some("application/json"),
-            binary if BINARY.contains(&binary) => Some(BINARY[1]),
-            _ => None,
-        });
-        let Some(kind) = kind else {
-            let mut answer = respond::bytes(406, "text/plain", "");
-            answer.headers_mut().remove(CONTENT_TYPE);
-            return Ok(answer);
-        };
+        let Some(kind) = wanted(headers, BINARY) else { return Ok(empty(406)) };
         let gzip = negotiate::for_refusals(headers, &Query::default()).gzip;
         let tag = etag(self.hash_of_all(catalog).as_bytes());
         let mut answer = if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
@@ -109,20 +100,24 @@ impl OpenApi {
     ) -> Result<Answer, Refusal> {
         let Some(version) = catalog.versions.iter().find(|version| path_of(version) == path && is_documented(version))
         else {
-            let mut answer = respond::bytes(404, "text/plain", "");
-            answer.headers_mut().remove(CONTENT_TYPE);
-            return Ok(answer);
+            return Ok(empty(404));
         };
-        let accepted = accept(headers, query, Offer::DOCUMENTS)?;
+        let Some(kind) = wanted(headers, DOCUMENT_BINARY) else { return Ok(empty(406)) };
+        let gzip = negotiate::for_refusals(headers, query).gzip;
         let hash = self.hash(version);
         let tag = format!("\"{hash}\"");
         let mut answer = if query.text("hash").is_some_and(|asked| asked != hash) {
             moved(&format!("/openapi/v3/{path}?hash={hash}"))
         } else if headers.get(IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-            respond::bytes(304, "application/json", "")
+            respond::bytes(304, kind, "")
         } else {
-            let packed = self.packed(path, &hash, || pack(|out| serde_json::to_writer(out, &of_version(version))))?;
-            packed_answer(packed, "application/json", accepted.gzip)?
+            let packed = if kind == DOCUMENT_BINARY[1] {
+                let key = format!("{path} binary");
+                self.packed(&key, &hash, || pack(|out| out.write_all(&document_binary(&of_version(version)))))?
+            } else {
+                self.packed(path, &hash, || pack(|out| serde_json::to_writer(out, &of_version(version))))?
+            };
+            packed_answer(packed, kind, gzip)?
         };
         self.finish(&mut answer, &tag);
         if query.text("hash").is_some_and(|asked| asked == hash) {
@@ -165,6 +160,27 @@ impl OpenApi {
     fn hash_of_all(&self, catalog: &Catalog) -> String {
         catalog.versions.iter().map(|version| self.hash(version)).collect()
     }
+}
+
+/// The form of a document that the client prefers: JSON, or the binary one of these names.
+fn wanted(headers: &HeaderMap, binary: [&'static str; 2]) -> Option<&'static str> {
+    let wanted = headers.get_all(ACCEPT).iter().filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(','));
+    let mut wanted: Vec<&str> = wanted.map(|media| media.split(';').next().unwrap_or_default().trim()).collect();
+    if wanted.is_empty() {
+        wanted.push("*/*");
+    }
+    wanted.iter().find_map(|media| match *media {
+        "*/*" | "application/*" | "application/json" => Some("application/json"),
+        media if binary.contains(&media) => Some(binary[1]),
+        _ => None,
+    })
+}
+
+/// An answer that says nothing but its code.
+fn empty(code: u16) -> Answer {
+    let mut answer = respond::bytes(code, "text/plain", "");
+    answer.headers_mut().remove(CONTENT_TYPE);
+    answer
 }
 
 fn pack<E: Into<std::io::Error>>(

@@ -86,7 +86,7 @@ fn node_query(query: &Query, streams: Streams) -> String {
 }
 
 /// A request that cannot be upgraded.
-pub(super) fn from_streams(refusal: StreamRefusal) -> Refusal {
+pub(crate) fn from_streams(refusal: StreamRefusal) -> Refusal {
     let reason = if refusal.code == 403 { "Forbidden" } else { "BadRequest" };
     Box::new(Status::new(refusal.code, reason, refusal.message))
 }

@@ -5,6 +5,6 @@ mod forward;
 mod log;
 mod target;
 
-pub(crate) use command::remote_command;
+pub(crate) use command::{from_streams, remote_command};
 pub(crate) use forward::port_forward;
 pub(crate) use log::log;

@@ -60,14 +60,45 @@ pub(crate) fn shown(change: &Change, transition: Transition, object: &Object) ->
 pub(crate) fn append(kind: &str, object: &[u8], format: Format, out: &mut Vec<u8>) {
     if format == Format::Protobuf {
         let value: Value = serde_json::from_slice(object).unwrap_or_default();
-        out.append(&mut protobuf::watch_event(kind, &binary::body(&value).unwrap_or_default()));
-        return;
+        return append_message(kind, &value, out);
     }
+    append_line(kind, object, out);
+}
+
+/// Appends one event about a tree.
+pub(crate) fn append_value(kind: &str, object: &Value, format: Format, out: &mut Vec<u8>) {
+    match format {
+        Format::Protobuf => append_message(kind, object, out),
+        _ => append_line(kind, object.to_string().as_bytes(), out),
+    }
+}
+
+fn append_message(kind: &str, object: &Value, out: &mut Vec<u8>) {
+    out.append(&mut protobuf::watch_event(kind, &binary::body(object).unwrap_or_default()));
+}
+
+fn append_line(kind: &str, object: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"type\":\"");
     out.extend_from_slice(kind.as_bytes());
     out.extend_from_slice(b"\",\"object\":");
     out.extend_from_slice(object);
     out.extend_from_slice(b"}\n");
+}
+
+/// The events of a piece of a watch one by one, without the lengths before them.
+pub(super) fn split(piece: &Bytes, format: Format) -> Vec<Bytes> {
+    let (mut events, mut at) = (Vec::new(), 0);
+    while at < piece.len() {
+        let rest = &piece[at..];
+        let (start, length) = match rest.first_chunk::<4>() {
+            Some(length) if format == Format::Protobuf => (4, u32::from_be_bytes(*length) as usize),
+            _ => (0, rest.iter().position(|byte| *byte == b'\n').map_or(rest.len(), |end| end + 1)),
+        };
+        let end = (at + start + length).min(piece.len());
+        events.push(piece.slice(at + start..end));
+        at = end;
+    }
+    events
 }
 
 /// An object that says nothing but how far the watch has come. `initial_end`: everything there was has been sent.
@@ -101,5 +132,8 @@ mod tests {
         assert!(first.ends_with(b"}\n"));
         let binary = frames.whole(&change, Transition::Deleted, &object, Format::Protobuf);
         assert_eq!(binary[..4], u32::to_be_bytes(binary.len() as u32 - 4));
+        let twice = |frame: &Bytes| Bytes::from([&frame[..], &frame[..]].concat());
+        assert_eq!(split(&twice(&first), Format::Json), [first.clone(), first]);
+        assert_eq!(split(&twice(&binary), Format::Protobuf), [binary.slice(4..), binary.slice(4..)]);
     }
 }

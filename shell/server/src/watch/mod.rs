@@ -7,14 +7,18 @@ mod event;
 mod frame;
 mod standing;
 mod stream;
+mod websocket;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use gantry_cluster::{Feed, WatchFrom};
 use gantry_kinds::{KindRef, Status};
+use gantry_streams::reading;
 use gantry_view::Object;
+use http::Request;
 use http_body_util::{BodyExt, StreamBody};
+use hyper::body::Incoming;
 use jiff::Timestamp;
 
 pub(crate) use frame::SharedFrames;
@@ -44,7 +48,13 @@ struct Start {
 }
 
 /// Answers WATCH.
-pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: OpenWatch) -> Result<Answer, Refusal> {
+pub(crate) async fn watch(
+    app: &Arc<App>,
+    call: &Call,
+    kind: KindRef,
+    request: Request<Incoming>,
+    open: OpenWatch,
+) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::watch(kind))?;
     let options = ListOptions::read(kind, &call.asked, &call.query)?;
     let revision = match options.revision.as_str() {
@@ -83,6 +93,9 @@ pub(crate) async fn watch(app: &Arc<App>, call: &Call, kind: KindRef, open: Open
         }
         Err(refusal) => stream::only(encoder.error(&refusal)),
     };
+    if reading::is_wanted(&call.headers) {
+        return websocket::answer(request, frames, accepted.format);
+    }
     let binary = accepted.format == Format::Protobuf;
     let media_type = if binary { binary::WATCH_MEDIA_TYPE } else { "application/json" };
     let mut answer = respond::bytes(200, media_type, "");

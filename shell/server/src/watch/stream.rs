@@ -28,7 +28,8 @@ use crate::read::present::Presenter;
 use crate::read::shape::Renderer;
 use crate::respond::status_body;
 
-type Frames = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
+/// A watch as the body of an answer.
+pub(super) type Frames = BoxStream<'static, Result<Frame<Bytes>, Infallible>>;
 
 /// Writes events in the shape that a watcher accepts.
 pub(super) struct Encoder {
@@ -85,7 +86,7 @@ impl Encoder {
 
     fn event(&self, kind: &str, body: &Value) -> Bytes {
         let mut out = Vec::new();
-        frame::append(kind, body.to_string().as_bytes(), self.format, &mut out);
+        frame::append_value(kind, body, self.format, &mut out);
         Bytes::from(out)
     }
 }

@@ -3,6 +3,7 @@
 mod aggregation;
 mod api;
 mod binary;
+mod connections;
 mod consistency;
 mod conversion;
 mod tunnel;

@@ -69,6 +69,15 @@ impl World {
 
     /// A server over a store that others may use too.
     pub async fn over(store: Arc<dyn Store>) -> Self {
+        Self::start(store, 0.0).await
+    }
+
+    /// A server that asks its clients to leave after every request.
+    pub async fn unsociable() -> Self {
+        Self::start(Arc::new(MemoryStore::new()), 1.0).await
+    }
+
+    async fn start(store: Arc<dyn Store>, goaway_chance: f64) -> Self {
         let authority = Authority::new();
         let settings = Settings::default();
         let seed = SEED.fetch_add(1 << 32, Ordering::Relaxed);
@@ -94,6 +103,7 @@ impl World {
             advertise: "127.0.0.1:6443".to_owned(),
             version: Version::default(),
             front_proxy,
+            goaway_chance,
             cluster: cluster.clone(),
         })
         .await
@@ -175,6 +185,12 @@ impl Client {
         }
         let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).unwrap();
         self.sender.clone().send_request(request).await.unwrap()
+    }
+
+    /// Whether the server has asked to take another connection; waits for it.
+    pub async fn is_sent_away(&mut self) -> bool {
+        let closed = std::future::poll_fn(|cx| self.sender.poll_ready(cx));
+        closed.await.is_err()
     }
 
     /// Code and body.

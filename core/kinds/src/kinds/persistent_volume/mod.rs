@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 pub use self::sources::{
-    check as check_sources, check_driver, check_iscsi, check_shared as check_shared_source, default as default_source,
+    HOST_PATH_TYPES, PORTAL_TOO_LONG, check as check_sources, check_driver, check_iscsi,
+    check_shared as check_shared_source, default as default_source, is_portal_too_long,
 };
 use crate::columns::{AGE, NAME, age_of, name};
 use crate::field::{ErrorList, Path};

@@ -118,7 +118,19 @@ fn check_one(source: &Source, value: &Value, path: &Path, errors: &mut ErrorList
     (source.check)(value, &place, errors);
 }
 
-const HOST_PATH_TYPES: &[&str] =
+/// wire: said of a volume whose name and portal are too long together.
+pub const PORTAL_TOO_LONG: &str = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
+    iscsi.initiatorName is specified.";
+/// Characters of the name of a volume and its portal together.
+const PORTAL_MAX: usize = 64;
+
+/// Whether a volume of that name and its portal are too long together, where an initiator is named.
+pub fn is_portal_too_long(volume: &str, iscsi: &Value) -> bool {
+    !str_at(iscsi, "/initiatorName").is_empty() && volume.len() + 1 + str_at(iscsi, "/targetPortal").len() > PORTAL_MAX
+}
+
+/// What a path of the node may be.
+pub const HOST_PATH_TYPES: &[&str] =
     &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 
 fn check_host_path(source: &Value, path: &Path, errors: &mut ErrorList) {

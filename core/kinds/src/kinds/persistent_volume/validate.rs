@@ -32,8 +32,6 @@ const WITH_OPTIONS: [&str; 13] = [
     "portworxVolume",
 ];
 
-const PORTAL_MAX: usize = 64;
-
 /// Checks a whole volume.
 pub fn check(object: &Value) -> ErrorList {
     let path = Path::new("spec");
@@ -50,12 +48,10 @@ pub fn check(object: &Value) -> ErrorList {
     rules::one_of(policy, &["Delete", "Recycle", "Retain"], &policy_path, &mut errors);
     check_node_affinity(spec, &path.child("nodeAffinity"), &mut errors);
     sources::check(spec, &path, &mut errors);
-    let portal = format!("{}:{}", str_at(object, "/metadata/name"), str_at(spec, "/iscsi/targetPortal"));
-    if !str_at(spec, "/iscsi/initiatorName").is_empty() && portal.len() > PORTAL_MAX {
-        let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
-            iscsi.initiatorName is specified.";
+    if sources::is_portal_too_long(str_at(object, "/metadata/name"), &spec["iscsi"]) {
         let portal = str_at(spec, "/iscsi/targetPortal");
-        errors.push(FieldError::invalid(&path.child("iscsi").child("targetportal"), portal, detail));
+        let path = path.child("iscsi").child("targetportal");
+        errors.push(FieldError::invalid(&path, portal, sources::PORTAL_TOO_LONG));
     }
     if is_root(str_at(spec, "/hostPath/path")) && policy == "Recycle" {
         let detail = "may not be 'recycle' for a hostPath mount of '/'";

@@ -199,43 +199,34 @@ fn is_version(text: &str) -> bool {
         && build.is_none_or(|b| b.split('.').all(word))
 }
 
+/// Checks the counters that a device takes from sets.
 fn check_consumed(consumed: &[Value], list: &Path, errors: &mut ErrorList) {
-    if consumed.len() > CONSUMED_MAX {
-        errors.push(FieldError::too_many(list, consumed.len(), CONSUMED_MAX));
-        return;
-    }
-    for (at, one) in consumed.iter().enumerate() {
-        let (path, set) = (list.index(at), str_at(one, "/counterSet"));
-        if set.is_empty() {
-            errors.push(FieldError::required(&path.child("counterSet"), ""));
-        } else {
-            rules::each(set, names::dns_label(set), &path.child("counterSet"), errors);
-        }
-        check_counters(one, &path.child("counters"), errors);
-        if consumed[..at].iter().any(|other| str_at(other, "/counterSet") == set && !set.is_empty()) {
-            let text = format!("{{\"counterSet\":{},\"counters\":{}}}", shown(&set.into()), shown(&one["counters"]));
-            errors.push(FieldError::duplicate_shown(&path, &text));
-        }
-    }
+    check_of_sets(consumed, "counterSet", CONSUMED_MAX, list, errors);
 }
 
 /// Checks the sets of counters that devices share.
 pub fn check_sets(sets: &[Value], list: &Path, errors: &mut ErrorList) {
-    if sets.len() > SETS_MAX {
-        errors.push(FieldError::too_many(list, sets.len(), SETS_MAX));
+    check_of_sets(sets, "name", SETS_MAX, list, errors);
+}
+
+/// Checks counters, each with the set that they are of in the field `named`.
+fn check_of_sets(all: &[Value], named: &str, most: usize, list: &Path, errors: &mut ErrorList) {
+    if all.len() > most {
+        errors.push(FieldError::too_many(list, all.len(), most));
         return;
     }
-    for (at, set) in sets.iter().enumerate() {
-        let (path, name) = (list.index(at), str_at(set, "/name"));
+    let name_of = |one: &Value| one.get(named).and_then(Value::as_str).unwrap_or_default().to_owned();
+    for (at, one) in all.iter().enumerate() {
+        let (path, name) = (list.index(at), name_of(one));
         if name.is_empty() {
-            errors.push(FieldError::required(&path.child("name"), ""));
+            errors.push(FieldError::required(&path.child(named), ""));
         } else {
-            rules::each(name, names::dns_label(name), &path.child("name"), errors);
+            rules::each(&name, names::dns_label(&name), &path.child(named), errors);
         }
-        check_counters(set, &path.child("counters"), errors);
-        if sets[..at].iter().any(|other| str_at(other, "/name") == name && !name.is_empty()) {
-            let text = format!("{{\"name\":{},\"counters\":{}}}", shown(&name.into()), shown(&set["counters"]));
-            errors.push(FieldError::duplicate_shown(&path, &text));
+        check_counters(one, &path.child("counters"), errors);
+        if !name.is_empty() && all[..at].iter().any(|other| name_of(other) == name) {
+            let (name, counters) = (shown(&name.into()), shown(&one["counters"]));
+            errors.push(FieldError::duplicate_shown(&path, &format!("{{\"{named}\":{name},\"counters\":{counters}}}")));
         }
     }
 }

@@ -54,12 +54,11 @@ fn check_init<'a>(
     check_common(container, scope, path, errors);
     check_distinct(&container.name, seen, path, errors);
     check_host_ports(std::slice::from_ref(container), path, errors);
+    check_restart(container, true, path, errors);
     if container.restart_policy.as_deref() == Some("Always") {
-        check_restart(container, true, path, errors);
         probes::check_lifecycle(container.lifecycle.as_ref(), scope.grace_seconds(), &path.child("lifecycle"), errors);
         probes::check_all(container, scope.grace_seconds(), path, errors);
     } else {
-        check_restart(container, true, path, errors);
         let detail = "may not be set for init containers without restartPolicy=Always";
         for (field, present) in [
             ("lifecycle", container.lifecycle.is_some()),

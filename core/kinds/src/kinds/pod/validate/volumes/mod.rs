@@ -18,10 +18,7 @@ use crate::quantity::Quantity;
 use crate::rules;
 use crate::tree::{int_at, str_at};
 
-const HOST_PATH_TYPES: &[&str] =
-    &["", "BlockDevice", "CharDevice", "Directory", "DirectoryOrCreate", "File", "FileOrCreate", "Socket"];
 const ISCSI_FORM: &str = "must be valid format starting with iqn, eui, or naa";
-const PORTAL_MAX: usize = 64;
 
 /// Checks the volumes of the pod of that name; returns those that containers may use.
 pub fn check<'a>(volumes: &'a [Volume], pod: Option<&str>, list: &Path, errors: &mut ErrorList) -> BTreeSet<&'a str> {
@@ -172,13 +169,9 @@ fn check_remote(volume: &Volume, source: &str, tree: &Value, path: &Path, errors
     {
         rules::required(str_at(secret, "/name"), &here.child("secretRef").child("name"), errors);
     }
-    if source == "iscsi" && !str_at(tree, "/initiatorName").is_empty() {
-        let portal = format!("{}:{}", volume.name, str_at(tree, "/targetPortal"));
-        if portal.len() > PORTAL_MAX {
-            let detail = "Total length of <volume name>:<iscsi.targetPortal> must be under 64 characters if \
-                iscsi.initiatorName is specified.";
-            errors.push(FieldError::invalid(&path.child("name"), volume.name.as_str(), detail));
-        }
+    if source == "iscsi" && persistent_volume::is_portal_too_long(&volume.name, tree) {
+        let detail = persistent_volume::PORTAL_TOO_LONG;
+        errors.push(FieldError::invalid(&path.child("name"), volume.name.as_str(), detail));
     }
 }
 
@@ -202,7 +195,7 @@ fn check_host_path(host: &HostPathVolumeSource, path: &Path, errors: &mut ErrorL
     }
     check_no_backsteps(&host.path, &path.child("path"), errors);
     let kind = host.type_.as_deref().unwrap_or_default();
-    rules::one_of(kind, HOST_PATH_TYPES, &path.child("type"), errors);
+    rules::one_of(kind, persistent_volume::HOST_PATH_TYPES, &path.child("type"), errors);
 }
 
 /// What the claim of an ephemeral volume gets from its pod.
