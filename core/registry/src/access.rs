@@ -16,6 +16,7 @@ pub(crate) fn check(case: &Case<'_>) -> Result<(), Refusal> {
         Operation::Patch(..) => "patch",
         Operation::Delete(options) if options.collection => "deletecollection",
         Operation::Delete(_) => "delete",
+        Operation::Connect(connection) => connection.verb,
     };
     verb_allowed(case, verb)?;
     if !target.subresource.is_empty() && case.kind().subresource(&target.subresource).is_none() {

@@ -43,7 +43,8 @@ pub use conversion::{Conversion, Converted};
 pub use custom::to_scale as custom_scale;
 pub use lens::{Lens, Opened, present, unlistable, unreadable};
 pub use request::{
-    Body, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User, Write,
+    Body, Connection, Decision, DeleteOptions, FieldValidation, Operation, Options, PatchKind, Request, Target, User,
+    Write,
 };
 pub use subresource::scale;
 
@@ -70,6 +71,7 @@ fn route(case: &Case<'_>) -> Result<Decision, Refusal> {
     }
     let sub = case.target().subresource.as_str();
     match (&case.request.operation, sub) {
+        (Operation::Connect(connection), _) => subresource::connect(case, connection),
         (Operation::Create(body), "") => create::decide(case, body),
         (Operation::Delete(options), "") => delete::decide(case, options),
         (Operation::Create(body), "binding") => subresource::binding::decide(case, body),

@@ -78,6 +78,17 @@ pub enum Operation {
     Patch(PatchKind, Body),
     /// DELETE of one object.
     Delete(DeleteOptions),
+    /// A connection to what a subresource such as `exec` or `proxy` leads to. It is admitted here and made elsewhere.
+    Connect(Connection),
+}
+
+/// A connection that a client asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Connection {
+    /// What the request is to authorization: `get`, `create` and so on.
+    pub verb: &'static str,
+    /// Its options, such as `PodExecOptions`, without their kind.
+    pub options: Value,
 }
 
 /// `fieldValidation`.

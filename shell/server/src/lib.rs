@@ -8,6 +8,7 @@ mod aggregation;
 mod app;
 mod authn;
 mod binary;
+mod connect;
 mod deadline;
 mod discovery;
 mod extension;

@@ -11,7 +11,7 @@ use crate::app::{App, Call};
 use crate::patience::Watches;
 use crate::respond::{self, Answer};
 use crate::route::{Endpoint, method_not_allowed};
-use crate::{Refusal, negotiate, pods, proxy, read, tokens, watch, write};
+use crate::{Refusal, connect, negotiate, pods, proxy, read, tokens, watch, write};
 
 /// Answers a request of the resource API.
 pub(crate) async fn answer(app: &Arc<App>, call: &Call, request: Request<Incoming>) -> Result<Answer, Refusal> {
@@ -46,6 +46,7 @@ async fn handle(
         // These look at the view by themselves, for objects that another server may just have acknowledged.
         app.cluster.confirmed().await?;
     }
+    connect::admit(app, call, endpoint).await?;
     match (call.asked.verb, subresource) {
         (_, "proxy") => proxy::proxy(app, call, endpoint, request).await,
         ("get", "log") => pods::log(app, call, endpoint.kind, request).await,

@@ -91,7 +91,15 @@ pub(crate) fn check_delete(case: &Case<'_>, old: &Value) -> Result<Vec<String>, 
 
 /// Admits the body of a subresource that is no object of the kind.
 pub(crate) fn post(case: &Case<'_>, body: Expected, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
-    let request = Attributes::of(case, "CREATE").about(body);
+    pass(case, Attributes::of(case, "CREATE").about(body), object, draft)
+}
+
+/// Admits a connection by its options.
+pub(crate) fn connect(case: &Case<'_>, body: Expected, options: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    pass(case, Attributes::of(case, "CONNECT").about(body), options, draft)
+}
+
+fn pass(case: &Case<'_>, request: Attributes<'_>, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
     mutate(case, &request, object, draft, |_, _| Ok(()))?;
     validate(case, &request.with(Some(object), None), draft)
 }

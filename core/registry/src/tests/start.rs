@@ -6,7 +6,8 @@ use super::*;
 
 fn started() -> World {
     let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-    let mut world = World { view: View::new(), now, settings: Settings::default(), webhook: absent, reviewer: nobody, seed: 0 };
+    let mut world =
+        World { view: View::new(), now, settings: Settings::default(), webhook: absent, reviewer: nobody, seed: 0 };
     for request in bootstrap::requests(&world.view, &world.settings.clone()) {
         world.execute(&request).unwrap_or_else(|status| panic!("{:?}: {status}", request.operation));
     }

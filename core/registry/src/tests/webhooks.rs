@@ -163,3 +163,23 @@ fn what_a_webhook_breaks_is_refused() {
     world.create(&CONFIG_MAP, "web", map("plain")).unwrap();
     assert!(world.get(&CONFIG_MAP, "web", "plain").unwrap().get("unknown").is_none());
 }
+
+#[test]
+fn a_connection_is_asked_about_by_its_options() {
+    let deny = |review: &AdmissionReview| {
+        let request = &review.request;
+        let said = format!("{} {} {}", request["operation"], request["kind"]["kind"], request["object"]["command"]);
+        Ok(json!({"allowed": false, "status": {"message": said}}))
+    };
+    let rules =
+        json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["CONNECT"], "resources": ["pods/exec"]}]);
+    let mut world = world(&VALIDATING_WEBHOOK_CONFIGURATION, vec![hook("v", json!({ "rules": rules }))], deny);
+    let mut connect = |sub: &str| {
+        let connection = Connection { verb: "create", options: json!({"command": ["ls"]}) };
+        let asked = request(&gantry_kinds::POD, "web", "p", Operation::Connect(connection));
+        world.execute(&super::sub(asked, sub))
+    };
+    let said = "admission webhook \"v.g.io\" denied the request: \"CONNECT\" \"PodExecOptions\" [\"ls\"]";
+    refused(connect("exec"), 400, said);
+    assert!(connect("attach").is_ok());
+}

@@ -18,7 +18,9 @@ impl Webhooks {
 
     async fn review(&self, review: &AdmissionReview) -> Result<Value, String> {
         let wait = Duration::from_secs(review.seconds);
-        let late = || Err(format!("failed to call webhook: {}", self.too_late(&review.client, wait)));
+        let late = || {
+            Err(format!("failed to call webhook: {}", self.too_late(&review.client, wait, "context deadline exceeded")))
+        };
         tokio::time::timeout(wait, self.consult(review, wait)).await.unwrap_or_else(|_| late())
     }
 

@@ -47,10 +47,10 @@ impl Webhooks {
         serde_json::from_slice(&answer).map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))
     }
 
-    /// What is said of a call that took too long.
-    pub(super) fn too_late(&self, config: &Value, wait: Duration) -> String {
+    /// What is said of a call that took too long, and why that is so.
+    pub(super) fn too_late(&self, config: &Value, wait: Duration, why: &str) -> String {
         let url = Place::read(config, wait.as_secs()).map(|place| place.url()).unwrap_or_default();
-        format!("Post {url:?}: net/http: request canceled (Client.Timeout exceeded while awaiting headers)")
+        format!("Post {url:?}: {why}")
     }
 
     async fn connect(

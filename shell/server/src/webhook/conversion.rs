@@ -12,7 +12,9 @@ impl Webhooks {
     /// What the webhook makes of the objects.
     pub(crate) async fn convert(&self, conversion: &Conversion) -> Converted {
         let asked = tokio::time::timeout(CONVERSION_WAIT, self.ask(conversion)).await;
-        let late = || Err(conversion.failed(&self.too_late(&conversion.webhook["clientConfig"], CONVERSION_WAIT)));
+        let why = "net/http: request canceled (Client.Timeout exceeded while awaiting headers)";
+        let config = &conversion.webhook["clientConfig"];
+        let late = || Err(conversion.failed(&self.too_late(config, CONVERSION_WAIT, why)));
         asked.unwrap_or_else(|_| late())
     }
 
