@@ -23,6 +23,7 @@ mod owners;
 mod pod_facts;
 mod pod_garbage;
 mod replicaset;
+mod resource_quota;
 mod root_ca;
 mod selected;
 mod service_accounts;
@@ -117,6 +118,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(api_services::ApiServices),
         Box::new(flow_schemas::FlowSchemas),
         Box::new(disruption::Disruption),
+        Box::new(resource_quota::ResourceQuotas),
     ]
 }
 

@@ -17,6 +17,7 @@ pub mod names;
 pub mod policies;
 pub mod presence;
 pub mod quantity;
+pub mod quota;
 pub mod row;
 mod rules;
 pub mod selector;

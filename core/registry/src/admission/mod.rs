@@ -9,6 +9,7 @@ mod node;
 mod pods;
 mod policies;
 mod priority;
+mod quota;
 mod runtime_class;
 mod service_account;
 mod webhooks;
@@ -64,7 +65,8 @@ fn validate(case: &Case<'_>, request: &Attributes<'_>, draft: &mut Draft) -> Res
 
 /// Asks about a new object that is valid by its kind.
 pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
-    validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)
+    validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)?;
+    quota::create(case, object, draft)
 }
 
 /// Asks about a change that is valid by its kind.
@@ -79,7 +81,8 @@ pub(crate) fn check_update(
     let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };
     let (scale, before) = (shown(new), shown(old));
     let request = Attributes::of(case, "UPDATE").about(changed(case, way));
-    validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)
+    validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)?;
+    quota::update(case, new, old, way, draft)
 }
 
 /// Asks about a deletion; the answer is what to warn of.

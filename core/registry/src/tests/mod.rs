@@ -7,6 +7,7 @@ mod delete;
 mod objects;
 mod pods;
 mod policies;
+mod quotas;
 mod services;
 mod start;
 mod webhooks;

@@ -2,6 +2,7 @@
 
 mod columns;
 mod defaults;
+pub mod demand;
 mod gated;
 mod qos;
 mod resize;
