@@ -22,6 +22,7 @@ mod nodes;
 mod owners;
 mod pod_facts;
 mod pod_garbage;
+mod policy_status;
 mod replicaset;
 mod resource_quota;
 mod root_ca;
@@ -117,6 +118,7 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(custom_resources::CustomResources),
         Box::new(api_services::ApiServices),
         Box::new(flow_schemas::FlowSchemas),
+        Box::new(policy_status::PolicyStatus),
         Box::new(disruption::Disruption),
         Box::new(resource_quota::ResourceQuotas),
     ]

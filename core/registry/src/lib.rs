@@ -75,6 +75,7 @@ fn route(case: &Case<'_>) -> Result<Decision, Refusal> {
         (Operation::Create(body), "") => create::decide(case, body),
         (Operation::Delete(options), "") => delete::decide(case, options),
         (Operation::Create(body), "binding") => subresource::binding::decide(case, body),
+        (Operation::Create(body), "token") => subresource::token::decide(case, body),
         (Operation::Create(body), "eviction") => subresource::eviction::decide(case, body),
         (Operation::Create(body) | Operation::Update(body), "finalize") => {
             update::decide(case, body, Update::Sub("finalize"))

@@ -5,8 +5,9 @@
 
 use std::sync::Arc;
 
+use gantry_cluster::Reply;
 use gantry_kinds::{FieldError, Path, Status};
-use gantry_registry::User;
+use gantry_registry::{Operation, Request as Write, Target, User};
 use gantry_schema::Schema;
 use gantry_view::{Object, View};
 use http::Request;
@@ -38,7 +39,8 @@ pub(crate) async fn request(
 ) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::DOCUMENTS)?;
     read_options(call, Verb::Create)?;
-    let mut body = decode(call, endpoint.body(), request).await?;
+    let body = decode(call, endpoint.body(), request).await?;
+    let Reply { mut body, warnings, .. } = admitted(app, call, endpoint, body).await?;
     let seconds = expiration(&body)?;
     let mut audiences = texts(&body["spec"]["audiences"]);
     if audiences.is_empty() {
@@ -73,7 +75,21 @@ pub(crate) async fn request(
         body["spec"]["boundObjectRef"] = Value::Null;
     }
     body["status"] = json!({"token": app.keys.sign(&claims)?, "expirationTimestamp": wire_time(expires)});
-    Ok(respond::value(201, &body, &accepted))
+    let mut answer = respond::value(201, &body, &accepted);
+    respond::warn(&mut answer, &warnings);
+    Ok(answer)
+}
+
+/// What admission makes of a request for a token.
+async fn admitted(app: &App, call: &Call, endpoint: Endpoint, body: Value) -> Result<Reply, Refusal> {
+    let target = Target {
+        kind: endpoint.kind,
+        namespace: call.asked.namespace.clone(),
+        name: call.asked.name.clone(),
+        subresource: "token".to_owned(),
+    };
+    let (operation, options) = (Operation::Create(body.into()), read_options(call, Verb::Create)?);
+    app.cluster.execute(Write { user: call.user.clone(), target, operation, options }).await
 }
 
 fn expiration(body: &Value) -> Result<i64, Refusal> {

@@ -4,6 +4,7 @@ pub(crate) mod binding;
 mod budget;
 pub(crate) mod eviction;
 pub mod scale;
+pub(crate) mod token;
 
 use serde_json::Value;
 

@@ -284,3 +284,33 @@ fn a_scale_is_what_policies_see_of_scaling() {
     assert_eq!(scale(9).unwrap().1["spec"]["replicas"], 5);
     assert!(scale(4).is_err());
 }
+
+#[test]
+fn connections_and_tokens_are_asked_about() {
+    let mut world = World::new();
+    world.create(&POD, "web", pod("p", json!({}))).unwrap();
+    let check = "request.operation == 'CREATE' ? object.spec.expirationSeconds < 700 : object.command[0] != 'rm'";
+    let resources = constraints(&["pods/exec", "serviceaccounts/token"], &["CONNECT", "CREATE"]);
+    policy(
+        &mut world,
+        false,
+        "p",
+        json!({"matchConstraints": resources, "validations": [{"expression": check}]}),
+        json!({}),
+    );
+    let mut exec = |word: &str| {
+        let options = json!({"command": [word]});
+        world.execute(&sub(
+            request(&POD, "web", "p", Operation::Connect(Connection { verb: "create", options })),
+            "exec",
+        ))
+    };
+    assert!(exec("ls").is_ok());
+    assert_eq!(exec("rm").unwrap_err().code, 422);
+    let mut token = |seconds: i64| {
+        let body = json!({"spec": {"audiences": [], "expirationSeconds": seconds}});
+        world.execute(&sub(request(&SERVICE_ACCOUNT, "web", "default", Operation::Create(body.into())), "token"))
+    };
+    assert!(token(600).is_ok());
+    assert_eq!(token(800).unwrap_err().code, 422);
+}

@@ -46,8 +46,12 @@ pub(crate) fn mutate(
     again: Option<&Again>,
 ) -> Result<Again, Refusal> {
     let mut next = Again::default();
-    let planned = plan(case, &request.with(Some(object), request.old), true)?;
-    for planned in planned {
+    if case.view.policies(true).next().is_none() {
+        return Ok(next);
+    }
+    let sent = object.clone();
+    let request = &request.with(Some(&sent), request.old);
+    for planned in plan(case, request, true)? {
         let invocation = match planned {
             Ok(invocation) => invocation,
             Err(wrong) if wrong.policy.fails_closed() => {

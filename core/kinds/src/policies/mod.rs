@@ -1,6 +1,8 @@
 //! Admission policies as decisions use them: what they are for, and their expressions, compiled when they are first
 //! needed and kept as long as the policy does not change.
 
+pub mod typing;
+
 use std::sync::{Arc, OnceLock};
 
 use gantry_cel::{Activation, Budget, Env, EvalError, Program, Type, Value as Computed};
