@@ -24,6 +24,7 @@ pub mod service_env;
 pub mod sources;
 mod status;
 mod step;
+pub mod trust;
 pub mod volume;
 
 pub use action::{Action, Done, Failure, Notice};

@@ -1,4 +1,4 @@
-//! What pods are made from beside their own object: ConfigMaps, Secrets, Services, tokens, and the node itself.
+//! What pods are made from beside their own object: ConfigMaps, Secrets, trust bundles, Services, tokens, and the node.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +40,8 @@ pub struct Sources {
     pub secrets: BTreeMap<String, Contents>,
     /// Services that its environment speaks of: those of its namespace and the API's own.
     pub services: Vec<Service>,
+    /// Entries of all ClusterTrustBundles by name; empty where the pod refers to none.
+    pub trust_bundles: Contents,
     /// Tokens by volume and path.
     pub tokens: BTreeMap<(String, String), String>,
 }
@@ -155,6 +157,8 @@ pub struct References {
     pub config_maps: BTreeSet<String>,
     /// Secrets.
     pub secrets: BTreeSet<String>,
+    /// Whether any ClusterTrustBundle.
+    pub trust_bundles: bool,
 }
 
 /// A token that a volume holds.
@@ -204,6 +208,7 @@ impl References {
         for source in projected {
             self.config_maps.extend(source.config_map.iter().map(|source| source.name.clone()));
             self.secrets.extend(source.secret.iter().map(|source| source.name.clone()));
+            self.trust_bundles |= source.cluster_trust_bundle.is_some();
         }
     }
 }

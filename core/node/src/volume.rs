@@ -6,7 +6,7 @@ use gantry_kinds::quantity::Quantity;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Volume};
 
 use crate::sources::{Contents, NodeFacts, Sources};
-use crate::{downward, pod};
+use crate::{downward, pod, trust};
 
 /// The mode of files where nothing is said.
 const DEFAULT_MODE: i32 = 0o644;
@@ -175,6 +175,9 @@ impl Writer<'_> {
                 let token = token.ok_or_else(|| "failed to fetch token: it is not here yet".to_owned())?;
                 let shared = if fs_group(self.pod).is_some() { Some(0o600) } else { mode };
                 self.put(&source.path, token.clone().into_bytes(), shared);
+            } else if let Some(source) = &source.cluster_trust_bundle {
+                let anchors = trust::anchors(source, &self.sources.trust_bundles)?;
+                self.put(&source.path, anchors, mode);
             } else {
                 return Err("this kind of projection is not supported".to_owned());
             }

@@ -1,5 +1,5 @@
-//! What pods are made from: each ConfigMap and Secret that some pod refers to is followed, all Services are, and
-//! tokens are fetched. While no server answers, all are as they were last known.
+//! What pods are made from: each ConfigMap and Secret that some pod refers to is followed, all trust bundles are as soon
+//! as some pod refers to one, all Services are, and tokens are fetched. While no server answers, all are as they were last known.
 //!
 //! Invariants: an object is followed as long as somebody holds it, and only once; nobody sees contents before the
 //! API has said for the first time what is there.
@@ -10,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use gantry_client::{Client, Event};
 use gantry_node::sources::{Contents, Service, TokenRequest};
-use gantry_node::{pod, sources};
+use gantry_node::{pod, sources, trust};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::Mutex;
@@ -29,13 +29,27 @@ use crate::paths::Paths;
 pub(crate) enum Kind {
     ConfigMap,
     Secret,
+    /// All ClusterTrustBundles together, under no name.
+    TrustBundles,
 }
 
 impl Kind {
-    fn plural(self) -> &'static str {
+    /// As errors and files name it.
+    fn word(self) -> &'static str {
         match self {
-            Kind::ConfigMap => "configmaps",
-            Kind::Secret => "secrets",
+            Kind::ConfigMap => "configmap",
+            Kind::Secret => "secret",
+            Kind::TrustBundles => "clustertrustbundles",
+        }
+    }
+
+    /// Where it is, and what is selected there.
+    fn place(self, namespace: &str, name: &str) -> (String, String) {
+        let one = || format!("fieldSelector=metadata.name={name}");
+        match self {
+            Kind::ConfigMap => (format!("/api/v1/namespaces/{namespace}/configmaps"), one()),
+            Kind::Secret => (format!("/api/v1/namespaces/{namespace}/secrets"), one()),
+            Kind::TrustBundles => ("/apis/certificates.k8s.io/v1/clustertrustbundles".to_owned(), String::new()),
         }
     }
 }
@@ -75,7 +89,7 @@ impl Followed {
     async fn contents(&self) -> Result<Option<Arc<Contents>>, String> {
         let mut held = self.held.clone();
         let answer = tokio::time::timeout(SOURCES_WAIT, held.wait_for(Option::is_some)).await;
-        let what = if self.kind == Kind::ConfigMap { "configmap" } else { "secret" };
+        let what = self.kind.word();
         match answer {
             Ok(Ok(held)) => Ok(held.clone().flatten()),
             _ => Err(format!("failed to sync {what} cache: timed out waiting for {:?}", self.name)),
@@ -113,7 +127,7 @@ impl Sources {
         let mut names: BTreeSet<String> = pods.flat_map(keys_of).map(|key| file_name(&key)).collect();
         let followed = self.followed.lock();
         names.extend(followed.iter().filter(|(_, held)| held.strong_count() > 0).map(|(key, _)| file_name(key)));
-        self.checkpoint.forget_others(&["configmap_", "secret_"], &names);
+        self.checkpoint.forget_others(&["configmap_", "secret_", "clustertrustbundles_"], &names);
     }
 
     /// Follows all that a pod refers to.
@@ -129,10 +143,14 @@ impl Sources {
         }
         let (sender, held) = watch::channel(None);
         let (kind, namespace, name) = &key;
-        let path = format!("/api/v1/namespaces/{namespace}/{}", kind.plural());
-        let query = format!("fieldSelector=metadata.name={name}");
+        let (path, query) = kind.place(namespace, name);
         let kept = Kept::start(&self.client, &path, &query, &self.checkpoint, &file_name(&key));
-        let task = tokio::spawn(follow(kept, *kind, sender)).abort_handle();
+        let task = match kind {
+            Kind::ConfigMap => tokio::spawn(follow(kept, sources::config_map, sender)),
+            Kind::Secret => tokio::spawn(follow(kept, sources::secret, sender)),
+            Kind::TrustBundles => tokio::spawn(follow_bundles(kept, sender)),
+        };
+        let task = task.abort_handle();
         let new = Arc::new(Followed { kind: *kind, name: name.clone(), held, task });
         followed.insert(key, Arc::downgrade(&new));
         new
@@ -151,6 +169,10 @@ impl Sources {
             let into = match object.kind {
                 Kind::ConfigMap => &mut found.config_maps,
                 Kind::Secret => &mut found.secrets,
+                Kind::TrustBundles => {
+                    found.trust_bundles = (*contents).clone();
+                    continue;
+                }
             };
             into.insert(object.name.clone(), (*contents).clone());
         }
@@ -233,32 +255,49 @@ fn keys_of(pod: &Pod) -> Vec<Key> {
     let wanted = sources::references(pod);
     let maps = wanted.config_maps.into_iter().map(|name| (Kind::ConfigMap, name));
     let secrets = wanted.secrets.into_iter().map(|name| (Kind::Secret, name));
-    maps.chain(secrets).map(|(kind, name)| (kind, pod::namespace(pod).to_owned(), name)).collect()
+    let mut keys: Vec<Key> =
+        maps.chain(secrets).map(|(kind, name)| (kind, pod::namespace(pod).to_owned(), name)).collect();
+    if wanted.trust_bundles {
+        keys.push((Kind::TrustBundles, String::new(), String::new()));
+    }
+    keys
 }
 
 /// The file of an object; no name of an object has an underscore.
 fn file_name((kind, namespace, name): &Key) -> String {
-    let prefix = if *kind == Kind::ConfigMap { "configmap" } else { "secret" };
-    format!("{prefix}_{namespace}_{name}")
+    format!("{}_{namespace}_{name}", kind.word())
 }
 
-async fn follow(mut kept: Kept, kind: Kind, sender: watch::Sender<Held>) {
-    let read = match kind {
-        Kind::ConfigMap => sources::config_map,
-        Kind::Secret => sources::secret,
-    };
+async fn follow(mut kept: Kept, read: fn(&Value) -> Contents, sender: watch::Sender<Held>) {
     loop {
         let held = match kept.next().await {
             Event::Restarted(objects) => objects.first().map(|object| Arc::new(read(object))),
             Event::Applied(object) => Some(Arc::new(read(&object))),
             Event::Deleted(_) => None,
         };
-        sender.send_if_modified(|present| {
-            let changed = present.as_ref() != Some(&held);
-            *present = Some(held);
-            changed
-        });
+        hold(&sender, held);
     }
+}
+
+async fn follow_bundles(mut kept: Kept, sender: watch::Sender<Held>) {
+    let mut all = Contents::default();
+    loop {
+        match kept.next().await {
+            Event::Restarted(objects) => all.files = objects.iter().map(trust::entry).collect(),
+            Event::Applied(object) => all.files.extend([trust::entry(&object)]),
+            Event::Deleted(object) => drop(all.files.remove(&trust::entry(&object).0)),
+        }
+        hold(&sender, Some(Arc::new(all.clone())));
+    }
+}
+
+/// Tells of what is held, where it is something else than before.
+fn hold(sender: &watch::Sender<Held>, held: Option<Arc<Contents>>) {
+    sender.send_if_modified(|present| {
+        let changed = present.as_ref() != Some(&held);
+        *present = Some(held);
+        changed
+    });
 }
 
 async fn follow_services(mut events: mpsc::Receiver<Event>, sender: watch::Sender<Option<Arc<Services>>>) {
