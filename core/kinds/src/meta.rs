@@ -11,12 +11,11 @@ use crate::typed;
 /// All annotations of an object together may have this many bytes.
 const ANNOTATIONS_MAX: usize = 256 * 1024;
 /// wire: these kinds check `generateName` in full also in updates.
-const CHECKS_PREFIX_AGAIN: [&str; 30] = [
+const CHECKS_PREFIX_AGAIN: [&str; 29] = [
     "CSINode",
     "CSIStorageCapacity",
     "ConfigMap",
     "ControllerRevision",
-    "CustomResourceDefinition",
     "EndpointSlice",
     "Endpoints",
     "FlowSchema",

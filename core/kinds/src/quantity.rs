@@ -103,6 +103,10 @@ impl Quantity {
     #[must_use]
     pub fn rounded_to_milli(&self) -> Self {
         let milli = NANO / 1000;
+        // What is larger than can be counted is not made something else.
+        if self.nanos.abs() >= LIMIT {
+            return *self;
+        }
         Quantity { nanos: ceil_div(self.nanos, milli) * milli, format: self.format }
     }
 }
@@ -323,6 +327,8 @@ mod tests {
         check("1.0001", 2, 1001);
         check("1Gi", 1 << 30, 1000 << 30);
         check("-1500m", -2, -1500);
+        let huge = Quantity::parse("1e30").unwrap();
+        assert_eq!(huge.rounded_to_milli(), huge);
     }
 
     proptest! {

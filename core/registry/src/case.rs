@@ -21,6 +21,16 @@ pub(crate) enum Refusal {
     Ask(Box<Ask>),
 }
 
+impl Refusal {
+    /// The same, with what was noticed before.
+    pub(crate) fn warning(mut self, warnings: &[String]) -> Self {
+        if let Refusal::Status(status) = &mut self {
+            status.warnings.extend_from_slice(warnings);
+        }
+        self
+    }
+}
+
 impl From<Status> for Refusal {
     fn from(status: Status) -> Self {
         Refusal::Status(Box::new(status))

@@ -41,7 +41,7 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     errors.extend(kind.strategy.validate(&object));
     errors.extend(custom::validate(case, &object, None));
     if !errors.is_empty() {
-        return Err(Status::invalid(kind, meta::text(&object, "name"), &errors).into());
+        return Err(Status::invalid(kind.home(), meta::text(&object, "name"), &errors).into());
     }
     admission::check_create(case, &object, &mut draft)?;
     let name = meta::text(&object, "name");

@@ -56,7 +56,11 @@ pub(crate) fn delete(
     let graceful = grace(case, old, &mut object, options);
     let held = !meta::texts(&object, "finalizers").is_empty();
     if !graceful && held && old.header.deleted.is_none() {
+        let generation = old.header.generation;
         let meta = meta::of(&mut object);
+        if generation > 0 {
+            meta.insert("generation".to_owned(), (generation + 1).into());
+        }
         meta.insert("deletionTimestamp".to_owned(), case.now().into());
         meta.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
     }

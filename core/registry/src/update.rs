@@ -25,8 +25,8 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result
         track(case, None, &mut new, update)?;
         return admit(case, new, decoded.warnings);
     };
-    meta::check_uid(case, &new)?;
-    meta::check_revision(case, &new, update)?;
+    let fresh = meta::check_uid(case, &new).and_then(|()| meta::check_revision(case, &new, update));
+    fresh.map_err(|refusal| refusal.warning(&decoded.warnings))?;
     track(case, Some(&case.value(old)?), &mut new, update)?;
     replace(case, old, new, update, Draft::warning(decoded.warnings))
 }
@@ -72,7 +72,7 @@ pub(crate) fn prepare(
     errors.extend(kind.strategy.validate_update(&new, &before, update));
     errors.extend(custom::validate(case, &new, Some(&before)));
     if !errors.is_empty() {
-        return Err(Status::invalid(kind, old.name(), &errors).into());
+        return Err(Status::invalid(kind.home(), old.name(), &errors).into());
     }
     admission::check_update(case, &new, &before, update, draft)?;
     draft.guards.extend(custom::guard(case));

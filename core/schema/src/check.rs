@@ -20,6 +20,11 @@ pub struct Checked {
 impl Checked {
     /// One text for each unknown or duplicate field, as warnings say it.
     pub fn warnings(&self, duplicates: &[String]) -> Vec<String> {
+        // The YAML decoder's words have a line each after the first, which says what they are.
+        self.texts(duplicates, |words| words.lines().skip(1).map(|line| line.trim().to_owned()).collect())
+    }
+
+    fn texts(&self, duplicates: &[String], of_yaml: impl Fn(&String) -> Vec<String>) -> Vec<String> {
         let (own_words, paths): (Vec<_>, Vec<_>) = duplicates.iter().partition(|d| d.starts_with("yaml: "));
         let beneath = |path: &str, field: &str| {
             path.strip_prefix(field).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
@@ -27,7 +32,7 @@ impl Checked {
         let known = paths.into_iter().filter(|path| !self.unknown.iter().any(|field| beneath(path, field)));
         own_words
             .into_iter()
-            .cloned()
+            .flat_map(of_yaml)
             .chain(self.unknown.iter().map(|path| format!("unknown field {path:?}")))
             .chain(known.map(|path| format!("duplicate field {path:?}")))
             .collect()
@@ -35,7 +40,7 @@ impl Checked {
 
     /// The text of a strict refusal, when anything is unknown or duplicate.
     pub fn strict_error(&self, duplicates: &[String]) -> Option<String> {
-        let texts = self.warnings(duplicates);
+        let texts = self.texts(duplicates, |words| vec![words.clone()]);
         (!texts.is_empty()).then(|| format!("strict decoding error: {}", texts.join(", ")))
     }
 }
@@ -205,6 +210,11 @@ mod tests {
         let expected = ["metadata.xx", "spec.Replicas", "spec.foo", "spec.template.spec.containers[0].zed"];
         assert_eq!(found.unknown, expected);
         let duplicates = ["spec.foo.bar".to_owned(), "spec.replicas".to_owned()];
+        let yaml =
+            "yaml: unmarshal errors:\n  line 3: key \"a\" already set in map\n  line 5: key \"b\" already set in map";
+        let lines = Checked::default().warnings(&[yaml.to_owned()]);
+        assert_eq!(lines, ["line 3: key \"a\" already set in map", "line 5: key \"b\" already set in map"]);
+        assert_eq!(Checked::default().strict_error(&[yaml.to_owned()]), Some(format!("strict decoding error: {yaml}")));
         let text = found.strict_error(&duplicates).expect("an error");
         assert!(text.starts_with("strict decoding error: unknown field \"metadata.xx\", unknown field"), "{text}");
         assert!(text.ends_with(", duplicate field \"spec.replicas\"") && !text.contains("spec.foo.bar"), "{text}");

@@ -9,7 +9,9 @@ const SECONDS: &str = "2006-01-02T15:04:05Z07:00";
 const MICROS: &str = "2006-01-02T15:04:05.000000Z07:00";
 /// Decimal digits that a quantity keeps behind the point.
 const NANO: u32 = 9;
-/// Go refuses nothing but the format.
+/// Said of a suffix that looks like one and is none.
+const SUFFIX_ERROR: &str = "unable to parse quantity's suffix";
+/// Said of everything else.
 const QUANTITY_ERROR: &str =
     "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
@@ -120,7 +122,16 @@ impl TimeReader<'_> {
 
 /// The canonical form of a quantity; Go's error otherwise.
 pub fn quantity(text: &str) -> Result<String, String> {
-    canonical_quantity(text.trim()).ok_or_else(|| QUANTITY_ERROR.to_owned())
+    let text = text.trim();
+    canonical_quantity(text).ok_or_else(|| {
+        let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+        let suffix = unsigned.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let power = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+        let power = power.strip_prefix(['-', '+']).unwrap_or(power);
+        let formed = unsigned[..unsigned.len() - suffix.len()].matches('.').count() < 2
+            && power.bytes().all(|byte| byte.is_ascii_digit());
+        if formed && !text.is_empty() { SUFFIX_ERROR } else { QUANTITY_ERROR }.to_owned()
+    })
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -375,6 +386,15 @@ mod tests {
             ("1 Gi", "refused"),
         ] {
             check(text, expected);
+        }
+    }
+
+    #[test]
+    fn quantities_that_are_none_are_told_apart() {
+        for (text, expected) in
+            [("12e", SUFFIX_ERROR), ("1i", SUFFIX_ERROR), ("1Q", QUANTITY_ERROR), ("", QUANTITY_ERROR)]
+        {
+            assert_eq!(quantity(text), Err(expected.to_owned()), "{text}");
         }
     }
 

@@ -63,6 +63,20 @@ fn foreground_deletion_waits_for_the_collector() {
 }
 
 #[test]
+fn the_mark_of_a_deletion_is_a_generation_of_its_own() {
+    let mut world = World::new();
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let body = json!({"metadata": {"name": "t", "finalizers": ["a.io/b"]}, "template": template});
+    let (_, made) = world.create(&gantry_kinds::kinds::pod_template::POD_TEMPLATE, "web", body).expect("created");
+    assert_eq!(made["metadata"]["generation"], 1);
+    for _ in 0..2 {
+        let kind = &gantry_kinds::kinds::pod_template::POD_TEMPLATE;
+        let (_, reply) = world.delete(kind, "web", "t", DeleteOptions::default()).expect("marked");
+        assert_eq!(reply["metadata"]["generation"], 2);
+    }
+}
+
+#[test]
 fn pods_are_given_time_which_may_be_shortened() {
     let mut world = World::new();
     world.create(&POD, "web", pod("p", json!({"terminationGracePeriodSeconds": 30}))).expect("created");

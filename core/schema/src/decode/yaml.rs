@@ -140,14 +140,15 @@ impl<'de> Visitor<'de> for NodeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let (mut fields, mut duplicates) = (Map::new(), Vec::new());
         while let Some(key) = access.next_key::<Spanned<Node>>()? {
-            let line = key.referenced.line();
             let key = match key.value.value {
                 Value::String(text) => text,
                 Value::Null => "null".to_owned(),
                 scalar @ (Value::Bool(_) | Value::Number(_)) => scalar.to_string(),
                 _ => return Err(A::Error::custom("json: unsupported map key")),
             };
-            let node: Node = access.next_value()?;
+            let value: Spanned<Node> = access.next_value()?;
+            // wire: the line is that of the value.
+            let (line, node) = (value.referenced.line(), value.value);
             duplicates.extend(node.duplicates);
             if fields.insert(key.clone(), node.value).is_some() {
                 duplicates.push((line, key));

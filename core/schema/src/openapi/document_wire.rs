@@ -177,10 +177,10 @@ mod tests {
     #[test]
     fn messages_are_upstreams_byte_for_byte() {
         let named = json!({"schema": {"$ref": "#/a"}});
-        assert_eq!(of(|out| media_type(out, &named)), b"\n\x08\x12\x06\n\x04#/a");
+        assert_eq!(of(|out| media_type(out, &named)), b"\n\x07\x12\x05\n\x03#/a");
         let list = json!({"type": "array", "items": {"allOf": [{"$ref": "#/a"}], "default": {}}, "description": "d"});
         let expected =
-            b"\xca\x01\x05array\xf2\x01\x12\n\x10\n\x0e\xd2\x01\x08\x12\x06\n\x04#/a\x8a\x02\x00\x92\x02\x01d";
+            b"\xca\x01\x05array\xf2\x01\x11\n\x0f\n\x0d\xd2\x01\x07\x12\x05\n\x03#/a\x8a\x02\x00\x92\x02\x01d";
         assert_eq!(of(|out| schema(out, &list)), expected);
         let text = json!({"type": "string", "default": ""});
         assert_eq!(of(|out| schema(out, &text)), b"\xca\x01\x06string\x8a\x02\x02\x1a\x00");

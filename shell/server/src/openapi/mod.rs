@@ -180,6 +180,9 @@ fn wanted(headers: &HeaderMap, binary: [&'static str; 2]) -> Option<&'static str
 fn empty(code: u16) -> Answer {
     let mut answer = respond::bytes(code, "text/plain", "");
     answer.headers_mut().remove(CONTENT_TYPE);
+    if code == 406 {
+        answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept"));
+    }
     answer
 }
 
