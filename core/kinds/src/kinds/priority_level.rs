@@ -256,5 +256,15 @@ mod tests {
             ["spec.type: Invalid value: \"Exempt\": must be 'Exempt' if and only if `name` is 'exempt'"]
         );
         assert_eq!(texts("x", json!({})), ["spec.type: Required value"]);
+        let shares =
+            json!({"type": "Limited", "limited": {"nominalConcurrencyShares": 0, "limitResponse": {"type": "Reject"}}});
+        let mut level = json!({"metadata": {"name": "x"}, "spec": shares.clone()});
+        gantry_schema::prune(gantry_schema::Schema::builtin(), PRIORITY_LEVEL_CONFIGURATION.schema, &mut level);
+        LevelStrategy.default(&mut level);
+        assert_eq!(level["spec"]["limited"]["nominalConcurrencyShares"], 0);
+        let catch_all =
+            json!({"type": "Limited", "limited": {"nominalConcurrencyShares": 5, "limitResponse": {"type": "Reject"}}});
+        assert_eq!(texts("catch-all", catch_all), Vec::<String>::new());
+        assert!(texts("catch-all", shares)[0].ends_with("spec of 'catch-all' must equal the fixed value"));
     }
 }
