@@ -4,8 +4,10 @@ pub(crate) mod attributes;
 mod certificates;
 mod escalation;
 mod lifecycle;
+mod limits;
 mod matching;
 mod node;
+mod pod_security;
 mod pods;
 mod policies;
 mod priority;
@@ -65,6 +67,8 @@ fn validate(case: &Case<'_>, request: &Attributes<'_>, draft: &mut Draft) -> Res
 
 /// Asks about a new object that is valid by its kind.
 pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
+    limits::check(case, object, None)?;
+    pod_security::create(case, object, draft)?;
     validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)?;
     quota::create(case, object, draft)
 }
@@ -77,6 +81,8 @@ pub(crate) fn check_update(
     way: Update<'_>,
     draft: &mut Draft,
 ) -> Result<(), Refusal> {
+    limits::check(case, new, Some(way))?;
+    pod_security::update(case, new, old, way, draft)?;
     let scaled = scaled(case, way);
     let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };
     let (scale, before) = (shown(new), shown(old));
@@ -125,6 +131,7 @@ fn complete(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<()
     escalation::check(case, object, None)?;
     lifecycle::create(case, object, draft)?;
     if case.kind() == &POD {
+        limits::complete(case, object);
         service_account::admit(case, object, draft)?;
     }
     node::create(case, object)?;

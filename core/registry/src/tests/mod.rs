@@ -4,6 +4,7 @@ mod access;
 mod conversion;
 mod custom;
 mod delete;
+mod limits;
 mod objects;
 mod pods;
 mod policies;
