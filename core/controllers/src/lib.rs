@@ -23,6 +23,7 @@ mod owners;
 mod pod_facts;
 mod pod_garbage;
 mod policy_status;
+mod protection;
 mod replicaset;
 mod resource_quota;
 mod root_ca;
@@ -104,6 +105,9 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(endpoints::ApiAddresses),
         Box::new(addresses::ServiceCidrs),
         Box::new(addresses::AddressRecords),
+        Box::new(protection::Claims),
+        Box::new(protection::Volumes),
+        Box::new(protection::AttributesClasses),
         Box::new(namespace::Namespaces),
         Box::new(garbage::Garbage),
         Box::new(nodes::Health::new(settings.node_grace_seconds)),

@@ -1,14 +1,14 @@
 //! VolumeAttributesClasses.
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::storage_class::{check_parameters, check_provisioner};
 use crate::columns::{AGE, NAME, age_of, name};
 use crate::field::{ErrorList, FieldError, Path};
 use crate::names;
 use crate::row::{Column, Kind, STORED_VERBS, Strategy, Update};
-use crate::tree::{list_at, map_at, str_at};
+use crate::tree::{map_at, str_at};
 
 /// The row of `VolumeAttributesClass`.
 pub static VOLUME_ATTRIBUTES_CLASS: Kind = Kind {
@@ -30,9 +30,6 @@ pub static VOLUME_ATTRIBUTES_CLASS: Kind = Kind {
     selectable: &[],
 };
 
-/// Keeps a class while volumes use it.
-const FINALIZER: &str = "kubernetes.io/vac-protection";
-
 fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
     vec![name(o), Value::from(str_at(o, "/driverName")), age_of(o, now)]
 }
@@ -40,14 +37,6 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
 struct VolumeAttributesClassStrategy;
 
 impl Strategy for VolumeAttributesClassStrategy {
-    fn prepare_create(&self, object: &mut Value) {
-        let mut finalizers = list_at(object, "/metadata/finalizers").to_vec();
-        if !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
-            finalizers.push(Value::from(FINALIZER));
-            object["metadata"]["finalizers"] = json!(finalizers);
-        }
-    }
-
     fn validate(&self, object: &Value) -> ErrorList {
         let mut errors = ErrorList::new();
         check_provisioner(str_at(object, "/driverName"), &Path::new("driverName"), &mut errors);
@@ -74,13 +63,13 @@ impl Strategy for VolumeAttributesClassStrategy {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
-    fn a_class_is_protected_and_stays() {
-        let mut object = json!({"metadata": {"name": "a"}, "driverName": "d", "parameters": {"a": "b"}});
-        VolumeAttributesClassStrategy.prepare_create(&mut object);
-        assert_eq!(object["metadata"]["finalizers"], json!([FINALIZER]));
+    fn a_class_stays_as_it_is() {
+        let object = json!({"metadata": {"name": "a"}, "driverName": "d", "parameters": {"a": "b"}});
         let changed = json!({"driverName": "e", "parameters": {"a": "b"}});
         let errors = VolumeAttributesClassStrategy.validate_update(&changed, &object, Update::Main);
         assert_eq!(errors[0].to_string(), "driverName: Forbidden: updates to driverName are forbidden.");

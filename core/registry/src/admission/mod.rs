@@ -2,6 +2,7 @@
 
 pub(crate) mod attributes;
 mod certificates;
+mod default_class;
 mod escalation;
 mod lifecycle;
 mod limits;
@@ -14,6 +15,8 @@ mod priority;
 mod quota;
 mod runtime_class;
 mod service_account;
+pub(crate) mod topology;
+mod volumes;
 mod webhooks;
 
 use attributes::Attributes;
@@ -143,7 +146,10 @@ fn complete(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<()
         priority::resolve(case, object, draft)?;
         pods::tolerations(object);
         runtime_class::admit(case, object, draft)?;
+        topology::label(case, object);
     }
+    default_class::fill(case, object);
+    volumes::protect(case, object);
     Ok(())
 }
 
@@ -175,7 +181,7 @@ fn complete_change(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_
         priority::keep(new, old);
         pods::tolerations(new);
     }
-    Ok(())
+    volumes::grow(case, new, old, way)
 }
 
 /// Admits a deletion.

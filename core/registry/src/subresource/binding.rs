@@ -24,9 +24,12 @@ pub(crate) fn decide(case: &Case<'_>, body: &Body) -> Result<Decision, Refusal> 
     let mut pod = old.value();
     check_pod(case, &pod, &binding, old.header.deleted.is_some())?;
     meta::map(&mut pod, "spec").insert("nodeName".to_owned(), str_at(&binding, "/target/name").into());
-    if let Some(annotations) = binding["metadata"].get("annotations").and_then(Value::as_object) {
-        meta::map(&mut pod["metadata"], "annotations").extend(annotations.clone());
+    for field in ["annotations", "labels"] {
+        if let Some(entries) = binding["metadata"].get(field).and_then(Value::as_object) {
+            meta::map(&mut pod["metadata"], field).extend(entries.clone());
+        }
     }
+    admission::topology::label(case, &mut pod);
     scheduled(case, &mut pod);
     draft.save_as(case, Some(old), pod, |_| success(201)).map(created)
 }

@@ -11,6 +11,7 @@ mod policies;
 mod quotas;
 mod services;
 mod start;
+mod volumes;
 mod webhooks;
 
 use std::sync::Arc;
