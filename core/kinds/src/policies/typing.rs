@@ -63,13 +63,10 @@ fn doubt(source: &str, kind: &str, env: &Arc<Env>) -> Option<String> {
 fn subjects<'a>(spec: &Value, kinds: &'a dyn Kinds) -> BTreeMap<String, Typed<'a>> {
     let mut subjects = BTreeMap::new();
     for rule in list_at(spec, "/matchConstraints/resourceRules") {
-        let words = |key: &str| -> Vec<&str> {
-            let words: Vec<&str> = list_at(rule, key).iter().filter_map(Value::as_str).collect();
-            if words.contains(&"*") { Vec::new() } else { words }
-        };
+        let words = |key: &str| list_at(rule, key).iter().filter_map(Value::as_str).filter(|word| *word != "*");
         for group in words("/apiGroups") {
             for version in words("/apiVersions") {
-                for resource in words("/resources").into_iter().filter(|resource| !resource.contains('/')) {
+                for resource in words("/resources").filter(|resource| !resource.contains('/')) {
                     let Some(found) = kinds.by_resource(group, version, resource) else { continue };
                     if subjects.len() < KINDS {
                         subjects.insert(format!("{group}/{version}, Kind={}", found.0.kind), found);

@@ -10,7 +10,7 @@ mod matching;
 mod node;
 mod pod_security;
 mod pods;
-mod policies;
+pub(crate) mod policies;
 mod priority;
 mod quota;
 mod runtime_class;

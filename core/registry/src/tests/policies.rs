@@ -314,3 +314,32 @@ fn connections_and_tokens_are_asked_about() {
     assert!(token(600).is_ok());
     assert_eq!(token(800).unwrap_err().code, 422);
 }
+
+#[test]
+fn whoever_names_parameters_must_be_allowed_to_read_them() {
+    let mut world = World::new();
+    let rules = json!([{"apiGroups": ["admissionregistration.k8s.io"], "resources": ["*"], "verbs": ["*"]}]);
+    world.create(&gantry_kinds::CLUSTER_ROLE, "", json!({"metadata": {"name": "r"}, "rules": rules})).unwrap();
+    let binding = json!({"metadata": {"name": "r"},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "r"},
+        "subjects": [{"kind": "User", "name": "jane"}]});
+    world.create(&gantry_kinds::CLUSTER_ROLE_BINDING, "", binding).unwrap();
+    let spec = json!({"paramKind": {"apiVersion": "v1", "kind": "Secret"}, "validations": [{"expression": "true"}]});
+    policy(&mut world, false, "p", spec.clone(), json!({}));
+    let mut jane = |kind, body: Value| {
+        let mut asked = request(kind, "", "", Operation::Create(body.into()));
+        asked.user = user("jane", &["system:authenticated"]);
+        world.execute(&asked).map(|_| ()).map_err(|status| status.causes[0].message.clone())
+    };
+    let mut body = json!({"metadata": {"name": "q"}, "spec": spec});
+    body["spec"]["matchConstraints"] = constraints(&["pods"], &["CREATE"]);
+    let who = "Forbidden: user &{jane  [system:authenticated] map[]}";
+    let of = "permission on all objects of the referenced paramKind (kind=Secret, apiVersion=v1)";
+    assert_eq!(jane(&VALIDATING_ADMISSION_POLICY, body), Err(format!("{who} must have \"get\" {of}")));
+    let reference = json!({"name": "s", "namespace": "web", "parameterNotFoundAction": "Deny"});
+    let mut body = json!({"metadata": {"name": "q"}, "spec": {"policyName": "p", "validationActions": ["Deny"]}});
+    assert_eq!(jane(&VALIDATING_ADMISSION_POLICY_BINDING, body.clone()), Ok(()));
+    (body["metadata"]["name"], body["spec"]["paramRef"]) = (json!("r"), reference);
+    let why = format!("{who} does not have \"get\" permission on the object referenced by paramRef");
+    assert_eq!(jane(&VALIDATING_ADMISSION_POLICY_BINDING, body), Err(why));
+}

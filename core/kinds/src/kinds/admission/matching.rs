@@ -142,8 +142,9 @@ fn check_names(resources: &[&str], path: &Path, errors: &mut ErrorList) {
         let detail = "if '*/*' is present, must not specify other resources";
         errors.push(FieldError::invalid(path, json!(resources), detail));
     }
-    let plain = resources.iter().filter(|resource| !resource.contains('/')).count();
-    if resources.contains(&"*") && plain > 1 {
+    // wire: only the last of those without a subresource counts.
+    let last = resources.iter().rfind(|resource| !resource.contains('/'));
+    if resources.contains(&"*") && last.is_some_and(|last| *last != "*") {
         let detail = "if '*' is present, must not specify other resources without subresources";
         errors.push(FieldError::invalid(path, json!(resources), detail));
     }

@@ -9,6 +9,7 @@ mod inputs;
 mod mutation;
 mod parameters;
 mod patches;
+pub(crate) mod permits;
 mod rights;
 mod validation;
 
