@@ -142,9 +142,9 @@ pub(crate) fn check(case: &Case<'_>, expected: Expected, value: &Value) -> Check
         return gantry_schema::check(Schema::builtin(), expected.schema, value);
     };
     if let Some(wrong) = version.metadata_error(value) {
-        return Checked { unknown: Vec::new(), wrong_type: Some(wrong) };
+        return Checked { wrong_type: Some(wrong), ..Checked::default() };
     }
-    Checked { unknown: version.normalize(&mut value.clone()), wrong_type: None }
+    Checked { unknown: version.normalize(&mut value.clone()), ..Checked::default() }
 }
 
 /// A custom object says what it is, and it is what the path says.

@@ -75,7 +75,8 @@ pub(crate) fn patched(
         return Err(invalid(&shown(), &why));
     }
     let checked = body::check(case, expected, &new);
-    if let Some(why) = &checked.wrong_type {
+    let wrong = if how == PatchKind::Strategic { &checked.unrestored } else { &checked.wrong_type };
+    if let Some(why) = wrong {
         return Err(invalid(&shown(), why));
     }
     match case.request.options.field_validation {

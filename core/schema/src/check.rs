@@ -5,6 +5,7 @@
 use serde_json::{Map, Number, Value};
 
 use crate::decode::go_kind;
+use crate::patch::go_type;
 use crate::scalar;
 use crate::types::{Field, Schema, Shape, TypeId};
 
@@ -15,6 +16,8 @@ pub struct Checked {
     pub unknown: Vec<String>,
     /// The first value of a wrong kind, in Go's words.
     pub wrong_type: Option<String>,
+    /// The same in the words of strategic patches, whose results are never JSON in the upstream server.
+    pub unrestored: Option<String>,
 }
 
 impl Checked {
@@ -125,19 +128,20 @@ impl<'a> Walk<'a> {
             (Shape::Int32 | Shape::IntOrString, Value::Number(n)) if is_int32(n) => {}
             (Shape::Int64, Value::Number(n)) if n.is_i64() => {}
             (Shape::Int32 | Shape::Int64 | Shape::IntOrString, Value::Number(n)) => {
-                self.wrong(&format!("number {}", literal(n)), at, level);
+                self.wrong(&format!("number {}", literal(n)), (shape, value), at, level);
             }
-            (_, other) => self.wrong(go_kind(other), at, level),
+            (_, other) => self.wrong(go_kind(other), (shape, value), at, level),
         }
     }
 
     fn grammar(&mut self, error: Option<String>) {
         if self.found.wrong_type.is_none() {
+            self.found.unrestored.clone_from(&error);
             self.found.wrong_type = error;
         }
     }
 
-    fn wrong(&mut self, what: &str, at: At<'_>, level: usize) {
+    fn wrong(&mut self, what: &str, (shape, value): (&Shape, &Value), at: At<'_>, level: usize) {
         if self.found.wrong_type.is_some() {
             return;
         }
@@ -152,6 +156,25 @@ impl<'a> Walk<'a> {
             at.struct_name, self.go_path
         );
         self.found.wrong_type = Some(text);
+        self.found.unrestored = Some(unrestored(shape, value, what, go));
+    }
+}
+
+/// Why a tree does not become a Go value of that type. `what` is the value in the words of JSON.
+fn unrestored(shape: &Shape, value: &Value, what: &str, go: &str) -> String {
+    let kind = match value {
+        Value::Array(_) => "slice",
+        Value::Object(_) => "map",
+        scalar => go_type(scalar),
+    };
+    match shape {
+        Shape::Object(_) => format!("cannot restore struct from: {kind}"),
+        Shape::Map(_) => format!("cannot restore map from {kind}"),
+        Shape::List(_) | Shape::Bytes => format!("cannot restore slice from {kind}"),
+        Shape::Time | Shape::MicroTime => format!("json: cannot unmarshal {what} into Go value of type string"),
+        Shape::IntOrString => format!("json: cannot unmarshal {what} into Go value of type int32"),
+        _ if value.is_number() && *shape != Shape::Bool => format!("cannot convert {kind} to {go}"),
+        plain => format!("unrecognized type: {}", go_fallback(plain, 0)),
     }
 }
 
@@ -230,6 +253,14 @@ mod tests {
         let spec = |spec: Value| json!({ "spec": spec });
         check(Value::Null, spec(json!({"replicas": "3"})), "string DeploymentSpec.spec.replicas of type int32");
         check(Value::Null, spec(json!({"replicas": 1.5})), "number 1.5 DeploymentSpec.spec.replicas of type int32");
+        let restored = |spec: Value| deployment(Value::Null, json!({ "spec": spec })).unrestored.unwrap_or_default();
+        assert_eq!(restored(json!({"replicas": "3"})), "unrecognized type: int32");
+        assert_eq!(restored(json!({"replicas": 1.5})), "cannot convert float64 to int32");
+        assert_eq!(restored(json!({"paused": 1})), "unrecognized type: bool");
+        assert_eq!(restored(json!({"selector": []})), "cannot restore struct from: slice");
+        assert_eq!(restored(json!({"selector": {"matchLabels": 1}})), "cannot restore map from int64");
+        assert_eq!(restored(json!({"selector": {"matchLabels": {"a": 1}}})), "cannot convert int64 to string");
+        assert_eq!(restored(json!({"selector": {"matchExpressions": {}}})), "cannot restore slice from map");
         let big = "number 3000000000 DeploymentSpec.spec.replicas of type int32";
         check(Value::Null, spec(json!({"replicas": 3_000_000_000_i64})), big);
         check(Value::Null, spec(json!({"paused": 1})), "number DeploymentSpec.spec.paused of type bool");
