@@ -14,6 +14,7 @@ const TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Time";
 const MICRO_TIME: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime";
 const QUANTITY: &str = "io.k8s.apimachinery.pkg.api.resource.Quantity";
 const INT_OR_STRING: &str = "io.k8s.apimachinery.pkg.util.intstr.IntOrString";
+const FIELDS_V1: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1";
 
 /// The type of lists of that type.
 pub(super) fn list_type(type_name: &str) -> String {
@@ -71,6 +72,8 @@ fn scalars() -> Map<String, Value> {
         "oneOf": [{"type": "integer"}, {"type": "string"}],
     });
     all.insert(INT_OR_STRING.to_owned(), int_or_string);
+    let fields = json!({"type": "object", "description": "A set of fields as a tree in JSON: a step to a field or an element is a key."});
+    all.insert(FIELDS_V1.to_owned(), fields);
     let patch =
         json!({"type": "object", "description": "The body of a patch request; its content type says of which kind."});
     all.insert(PATCH.to_owned(), patch);
@@ -104,7 +107,10 @@ fn of_type(schema: &Schema, ty: &Type, prose: Option<&Value>) -> Value {
 }
 
 fn of_field(schema: &Schema, field: &Field, description: Option<&str>) -> Value {
-    let mut property = of_shape(schema, &field.shape);
+    let mut property = match field.go.as_str() {
+        "v1.FieldsV1" => reference(FIELDS_V1),
+        _ => of_shape(schema, &field.shape),
+    };
     if property.get("$ref").is_some() {
         property = json!({ "allOf": [property] });
     }
@@ -157,5 +163,18 @@ fn of_shape(schema: &Schema, shape: &Shape) -> Value {
         Shape::Object(id) => reference(&schema.at(*id).name),
         Shape::List(inner) => json!({"type": "array", "items": of_shape(schema, inner)}),
         Shape::Map(inner) => json!({"type": "object", "additionalProperties": of_shape(schema, inner)}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn managed_fields_have_a_type_of_their_own() {
+        let schema = Schema::builtin();
+        let entry = schema.id("io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry").expect("a type");
+        let fields = of_field(schema, &schema.at(entry).fields["fieldsV1"], None);
+        assert_eq!(fields, json!({ "allOf": [reference(FIELDS_V1)] }));
     }
 }
