@@ -248,6 +248,21 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(BASE64_STANDARD.decode(text).ok()?).ok()
 }
 
+/// The organizations that a request names for its subject, which become the groups of a client.
+pub fn organizations(request: &str) -> Vec<String> {
+    /// The identifier of the attribute, and before it its type and length.
+    const ATTRIBUTE: [u8; 5] = [0x06, 0x03, 0x55, 0x04, 0x0a];
+    let blocks = decoded(request).map(|text| pem::blocks(&text)).unwrap_or_default();
+    let Some(content) = blocks.into_iter().next().map(|block| block.content) else { return Vec::new() };
+    let ends = content.windows(ATTRIBUTE.len()).enumerate().filter(|(_, window)| *window == ATTRIBUTE);
+    let values = ends.filter_map(|(at, _)| match content.get(at + ATTRIBUTE.len()..)? {
+        // The type of the text, its length, and the text; names as long as need more octets are of no known group.
+        [_, length, text @ ..] if *length < 0x80 => text.get(..usize::from(*length)),
+        _ => None,
+    });
+    values.map(|text| String::from_utf8_lossy(text).into_owned()).collect()
+}
+
 fn check_conditions(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     let path = Path::new("status").child("conditions");

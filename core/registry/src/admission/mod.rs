@@ -71,6 +71,7 @@ fn validate(case: &Case<'_>, request: &Attributes<'_>, draft: &mut Draft) -> Res
 /// Asks about a new object that is valid by its kind.
 pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
     limits::check(case, object, None)?;
+    certificates::check_create(case, object)?;
     pod_security::create(case, object, draft)?;
     validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)?;
     quota::create(case, object, draft)
@@ -85,6 +86,7 @@ pub(crate) fn check_update(
     draft: &mut Draft,
 ) -> Result<(), Refusal> {
     limits::check(case, new, Some(way))?;
+    certificates::check_update(case, new, old, way)?;
     pod_security::update(case, new, old, way, draft)?;
     let scaled = scaled(case, way);
     let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };

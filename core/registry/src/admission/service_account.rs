@@ -51,11 +51,27 @@ fn mirror(case: &Case<'_>, pod: &Value) -> Result<(), Refusal> {
     if !str_at(pod, "/spec/serviceAccountName").is_empty() {
         return Err(forbidden(case, pod, "a mirror pod may not reference service accounts"));
     }
-    let secret = |volume: &Value| volume.get("secret").is_some();
-    if list_at(pod, "/spec/volumes").iter().any(secret) {
+    if refers_to_secrets(&pod["spec"]) {
         return Err(forbidden(case, pod, "a mirror pod may not reference secrets"));
     }
+    let sources = list_at(pod, "/spec/volumes").iter().flat_map(|volume| list_at(volume, "/projected/sources"));
+    if sources.into_iter().any(|source| source.get("serviceAccountToken").is_some()) {
+        return Err(forbidden(case, pod, "a mirror pod may not use ServiceAccountToken volume projections"));
+    }
     Ok(())
+}
+
+/// Finds secrets by the names of the fields that name them, wherever in the pod they are.
+fn refers_to_secrets(value: &Value) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(refers_to_secrets),
+        Value::Object(fields) => fields.iter().any(|(key, field)| match key.as_str() {
+            "secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef" => true,
+            "imagePullSecrets" => field.as_array().is_some_and(|names| !names.is_empty()),
+            _ => refers_to_secrets(field),
+        }),
+        _ => false,
+    }
 }
 
 fn mount(case: &Case<'_>, pod: &mut Value) {

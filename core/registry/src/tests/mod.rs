@@ -5,6 +5,7 @@ mod conversion;
 mod custom;
 mod delete;
 mod limits;
+mod nodes;
 mod objects;
 mod pods;
 mod policies;
