@@ -205,6 +205,8 @@ pub enum Update<'a> {
 pub trait Strategy: Sync {
     /// Fills in upstream's defaults, in place. Runs on every decoded body, before validation.
     fn default(&self, _object: &mut Value) {}
+    /// Fills in the times that upstream's defaults set to `now`, right after `default`.
+    fn default_times(&self, _object: &mut Value, _now: &str) {}
     /// Drops what a creator may not set (status), and sets what follows from the spec.
     fn prepare_create(&self, _object: &mut Value) {}
     /// Makes `new` what the update may make of it: for `Main` the old status is put back, for

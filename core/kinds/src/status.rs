@@ -128,10 +128,11 @@ impl Status {
         let errors: Vec<_> = errors.iter().enumerate().filter(|(at, _)| once(*at)).map(|(_, error)| error).collect();
         let texts: Vec<_> = errors.iter().map(ToString::to_string).collect();
         let joined = if let [one] = texts.as_slice() { one.clone() } else { format!("[{}]", texts.join(", ")) };
-        let subject =
-            if kind.group.is_empty() { kind.kind.to_owned() } else { format!("{}.{}", kind.kind, kind.group) };
+        // wire: events are of the core group in these refusals, whichever group they were sent to.
+        let group = if kind.group == "events.k8s.io" { "" } else { kind.group };
+        let subject = if group.is_empty() { kind.kind.to_owned() } else { format!("{}.{group}", kind.kind) };
         let mut status = Self::new(422, "Invalid", format!("{subject} {name:?} is invalid: {joined}"));
-        status.group = kind.group.to_owned();
+        status.group = group.to_owned();
         status.kind = kind.kind.to_owned();
         status.name = name.to_owned();
         status.causes = errors

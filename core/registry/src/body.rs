@@ -127,6 +127,7 @@ pub(crate) fn normalize(case: &Case<'_>, expected: Expected, value: &mut Value) 
     value["kind"] = expected.kind.into();
     if expected.schema == case.kind().schema {
         case.kind().strategy.default(value);
+        case.kind().strategy.default_times(value, &case.now());
     }
 }
 

@@ -63,6 +63,9 @@ pub(crate) fn delete(
         }
         meta.insert("deletionTimestamp".to_owned(), case.now().into());
         meta.insert("deletionGracePeriodSeconds".to_owned(), 0.into());
+        if generation > 0 {
+            meta.insert("generation".to_owned(), (generation + 1).into());
+        }
     }
     let left = object["metadata"].get("deletionGracePeriodSeconds").and_then(Value::as_i64).unwrap_or_default();
     let mut draft = Draft::default();
@@ -80,7 +83,7 @@ fn removed(case: &Case<'_>, old: &Object, object: Value, mut draft: Draft) -> De
     if kind == &SERVICE {
         service::release(case, &object, &mut draft);
     }
-    let reply = if is_shown(kind) { object } else { gone(old) };
+    let reply = if is_shown(kind) { object } else { gone(case.kind(), old) };
     draft.remove(case, old, reply)
 }
 
@@ -89,12 +92,11 @@ fn is_shown(kind: KindRef) -> bool {
     match kind.group {
         "" => SHOWN.contains(&kind.plural),
         "storage.k8s.io" => kind.plural != "csistoragecapacities",
-        group => group == "resource.k8s.io",
+        group => group == "resource.k8s.io" && kind.plural != "devicetaintrules",
     }
 }
 
-fn gone(old: &Object) -> Value {
-    let kind = old.key().kind;
+fn gone(kind: KindRef, old: &Object) -> Value {
     let mut details = json!({"name": old.name(), "kind": kind.plural, "uid": old.uid()});
     if !kind.group.is_empty() {
         details["group"] = kind.group.into();

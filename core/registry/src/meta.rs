@@ -51,6 +51,9 @@ pub(crate) fn place(case: &Case<'_>, object: &mut Value) -> Result<(), Refusal> 
             of(object).insert("namespace".to_owned(), wanted.into());
         }
         namespace if namespace == wanted => {}
+        _ if !case.kind().namespaced => {
+            of(object).remove("namespace");
+        }
         _ => {
             let message = "the namespace of the provided object does not match the namespace sent on the request";
             return Err(Status::bad_request(message).into());
@@ -161,7 +164,9 @@ pub(crate) fn check_uid(case: &Case<'_>, new: &Value) -> Result<(), Refusal> {
         return Ok(());
     }
     let target = case.target();
-    let mut place = place_of(target.kind);
+    // wire: what would be stored is named with the prefix of the whole store.
+    let mut place = if case.dry_run() { String::new() } else { "/registry".to_owned() };
+    place += &place_of(target.kind);
     for part in [&target.namespace, &target.name].into_iter().filter(|part| !part.is_empty()) {
         place = format!("{place}/{part}");
     }
@@ -175,8 +180,8 @@ pub(crate) fn check_uid(case: &Case<'_>, new: &Value) -> Result<(), Refusal> {
 /// wire: where upstream keeps the objects of a kind, which its conflicts tell.
 fn place_of(kind: KindRef) -> String {
     match (kind.group, kind.plural) {
-        (group, plural) if kind.is_custom() => format!("/registry/{group}/{plural}"),
-        ("", "nodes") => "/registry/minions".to_owned(),
+        (group, plural) if kind.is_custom() => format!("/{group}/{plural}"),
+        ("", "nodes") => "/minions".to_owned(),
         ("", "services") => "/services/specs".to_owned(),
         ("", "endpoints") => "/services/endpoints".to_owned(),
         (group @ ("apiextensions.k8s.io" | "apiregistration.k8s.io"), plural) => format!("/{group}/{plural}"),

@@ -39,11 +39,10 @@ pub(crate) fn answer(case: &Case<'_>) -> Result<Decision, Refusal> {
         review["spec"] = json!({});
         review["status"] = rules(&rules_of(case.view, case.user(), &namespace));
     } else if kind == &SELF_SUBJECT_ACCESS_REVIEW {
-        check_access(&review)?;
+        valid(&check_access(&review))?;
         review["status"] = access(case, case.user(), &review);
     } else if [&SUBJECT_ACCESS_REVIEW, &LOCAL_SUBJECT_ACCESS_REVIEW].contains(&kind) {
-        check_access(&review)?;
-        let user = check_subject(case, &review)?;
+        let user = check_subject(case, &review, check_access(&review))?;
         review["status"] = access(case, &user, &review);
     } else {
         return Err(Status::method_not_supported(kind, "create").into());
@@ -58,26 +57,27 @@ fn rules(rules: &[Rule]) -> Value {
 }
 
 /// wire: these refusals name the group alone.
-fn invalid(error: &FieldError) -> Refusal {
-    refuse::invalid("authorization.k8s.io", "", "", error)
+fn valid(errors: &[FieldError]) -> Result<(), Refusal> {
+    if errors.is_empty() { Ok(()) } else { Err(refuse::invalid_fields("authorization.k8s.io", "", "", errors)) }
 }
 
-fn check_access(review: &Value) -> Result<(), Refusal> {
+fn check_access(review: &Value) -> Vec<FieldError> {
     let has = |key: &str| review["spec"].get(key).is_some_and(|asked| !asked.is_null());
     let spec = Path::new("spec");
     let why = match (has("resourceAttributes"), has("nonResourceAttributes")) {
         (true, true) => {
             let path = spec.child("nonResourceAttributes");
             let why = "cannot be specified in combination with resourceAttributes";
-            return Err(invalid(&FieldError::invalid(&path, Value::Null, why)));
+            return vec![FieldError::invalid(&path, Value::Null, why)];
         }
         (false, false) => "exactly one of nonResourceAttributes or resourceAttributes must be specified",
-        _ => return Ok(()),
+        _ => return Vec::new(),
     };
-    Err(invalid(&FieldError::invalid(&spec, Value::Null, why)))
+    vec![FieldError::invalid(&spec, Value::Null, why)]
 }
 
-fn check_subject(case: &Case<'_>, review: &Value) -> Result<User, Refusal> {
+/// Whom the review is about; refuses it with all that is wrong with it, `errors` first.
+fn check_subject(case: &Case<'_>, review: &Value, mut errors: Vec<FieldError>) -> Result<User, Refusal> {
     let kind = case.kind();
     let texts = |list: &[Value]| list.iter().filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let user = User {
@@ -89,14 +89,14 @@ fn check_subject(case: &Case<'_>, review: &Value) -> Result<User, Refusal> {
     let spec = Path::new("spec");
     if user.name.is_empty() && user.groups.is_empty() {
         let why = "at least one of user or group must be specified";
-        return Err(invalid(&FieldError::invalid(&spec.child("user"), "", why)));
+        errors.push(FieldError::invalid(&spec.child("user"), "", why));
     }
+    valid(&errors)?;
     if kind == &LOCAL_SUBJECT_ACCESS_REVIEW {
         let namespace = str_at(review, "/spec/resourceAttributes/namespace");
         if namespace != case.target().namespace {
             let path = spec.child("resourceAttributes").child("namespace");
-            let error = FieldError::invalid(&path, namespace, "must match metadata.namespace");
-            return Err(invalid(&error));
+            valid(&[FieldError::invalid(&path, namespace, "must match metadata.namespace")])?;
         }
     }
     Ok(user)

@@ -46,6 +46,8 @@ impl Accepted {
 /// What a path can answer with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Offer {
+    /// Whether the place can be watched, too.
+    watchable: bool,
     answers: Answers,
     /// Whether there is a binary form of it.
     binary: bool,
@@ -65,18 +67,22 @@ enum Answers {
 
 impl Offer {
     /// Documents that come in one shape.
-    pub(crate) const DOCUMENTS: Offer = Offer { answers: Answers::Documents, binary: true };
+    pub(crate) const DOCUMENTS: Offer = Offer { answers: Answers::Documents, binary: true, watchable: false };
 
     /// A document that comes as JSON alone.
     pub(crate) const JSON: Offer = Offer { answers: Answers::Json, binary: false };
 
     /// Objects of a kind, one or many.
     pub(crate) fn objects(kind: KindRef) -> Self {
-        Offer { answers: Answers::Objects, binary: !kind.is_custom() }
+        Offer { answers: Answers::Objects, binary: !kind.is_custom(), watchable: false }
+    }
+    /// Objects of a kind, at a place that can be watched too.
+    pub(crate) fn list(kind: KindRef) -> Self {
+        Offer { watchable: true, ..Self::objects(kind) }
     }
     /// Events about objects of a kind.
     pub(crate) fn watch(kind: KindRef) -> Self {
-        Offer { answers: Answers::Watch, ..Self::objects(kind) }
+        Offer { answers: Answers::Watch, ..Self::list(kind) }
     }
     /// What a write of this kind can be answered with: what is only asked, never stored, has no rows.
     pub(crate) fn written(kind: KindRef) -> Self {
@@ -107,7 +113,8 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result
             Err(Box::new(Status::new(406, "NotAcceptable", text)))
         }
         None => {
-            let text = format!("406: Not Acceptable\n\nAvailable representations: {READS}, {WATCHES}");
+            let watches = if offer.watchable { format!(", {WATCHES}") } else { String::new() };
+            let text = format!("406: Not Acceptable\n\nAvailable representations: {READS}{watches}");
             Err(Box::new(Status::new(406, "NotAcceptable", text)))
         }
     }
@@ -115,7 +122,7 @@ pub(crate) fn accept(headers: &HeaderMap, query: &Query, offer: Offer) -> Result
 
 /// How a refusal is written to this client, whatever else it accepts.
 pub(crate) fn for_refusals(headers: &HeaderMap, query: &Query) -> Accepted {
-    let any = Offer { answers: Answers::Objects, binary: true };
+    let any = Offer { answers: Answers::Objects, binary: true, watchable: false };
     let format = clauses(headers).iter().find_map(|c| c.meets(any)).map_or(Format::Json, |(format, _)| format);
     Accepted { format, ..plain(headers, query) }
 }
@@ -217,8 +224,16 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> Option<Format> 
 mod tests {
     use super::*;
 
-    const OBJECTS: Offer = Offer { answers: Answers::Objects, binary: true };
-    const WATCH: Offer = Offer { answers: Answers::Watch, binary: true };
+    const OBJECTS: Offer = Offer { answers: Answers::Objects, binary: true, watchable: false };
+    const LIST: Offer = Offer { watchable: true, ..OBJECTS };
+    const WATCH: Offer = Offer { answers: Answers::Watch, ..LIST };
+
+    #[test]
+    fn watches_are_offered_only_where_they_are_served() {
+        let refusal = |offer| accept(&headers("text/html"), &Query::default(), offer).err().map(|why| why.message);
+        assert!(refusal(LIST).is_some_and(|text| text.contains("stream=watch")));
+        assert!(refusal(OBJECTS).is_some_and(|text| !text.contains("stream=watch")));
+    }
 
     fn headers(accept: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();

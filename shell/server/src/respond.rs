@@ -128,10 +128,15 @@ pub(crate) fn warn(answer: &mut Answer, warnings: &[String]) {
     }
 }
 
-/// wire: refusals that are about no object carry empty details.
+/// wire: refusals that are about no object carry empty details; of those about media types, the router's alone.
 pub(crate) fn status_body(status: &Status) -> Value {
     let mut body = status.to_value();
-    if body.get("details").is_none() && ["NotFound", "Forbidden", "MethodNotAllowed"].contains(&status.reason) {
+    let bare = match status.reason {
+        "NotFound" | "Forbidden" | "MethodNotAllowed" | "Invalid" => true,
+        "NotAcceptable" | "UnsupportedMediaType" => status.message.starts_with(&format!("{}: ", status.code)),
+        _ => false,
+    };
+    if body.get("details").is_none() && bare {
         body["details"] = json!({});
     }
     body

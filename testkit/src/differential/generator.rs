@@ -61,7 +61,9 @@ impl Case {
         let collection = sample.collection(namespace);
         let one = format!("{collection}/{}", name_of(&sample.object));
         let place = Place { kind, sample: &sample, namespace, name: &name, collection: &collection, one: &one };
-        let choice = if sample.is_review { 0 } else { seeded.below(14) };
+        // What else there is of a kind without namespaces decides where its pages end.
+        let choices = if sample.namespaced { 14 } else { 12 };
+        let choice = if sample.is_review { 0 } else { seeded.below(choices) };
         let (requests, names) = match choice {
             0..=3 => (vec![place.create(&mut seeded)], Vec::new()),
             4 => (place.made(place.update(&mut seeded)), vec![name.as_str()]),

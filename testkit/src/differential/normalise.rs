@@ -20,12 +20,17 @@ const DRIVEN: [&str; 6] = [
 /// Header, code and body of an answer as one value; without what controllers write, when they may have come by.
 pub fn normalised(reply: &Reply, driven: bool) -> Value {
     let text = String::from_utf8_lossy(&reply.body).into_owned();
-    let mut body = serde_json::from_str(&text).unwrap_or_else(|_| lines(&text));
+    let mut body = match reply.header("content-type")[..] {
+        // How scalars are quoted is no part of what is said.
+        ["application/yaml"] => serde_saphyr::from_str(&text).unwrap_or(Value::from(text)),
+        _ => serde_json::from_str(&text).unwrap_or_else(|_| lines(&text)),
+    };
     object(&mut body);
     if driven {
         undriven(&mut body);
     }
     let mut warnings: Vec<&str> = reply.header("warning");
+    warnings.sort_unstable();
     warnings.dedup();
     serde_json::json!({
         "code": reply.code,
@@ -66,6 +71,11 @@ fn undriven(value: &mut Value) {
             }
             fields.remove("status");
             fields.remove("cells");
+            if let Some(Value::Object(spec)) = fields.get_mut("spec") {
+                for given in ["podCIDR", "podCIDRs", "taints"] {
+                    spec.remove(given);
+                }
+            }
             if let Some(object) = fields.get_mut("object") {
                 undriven(object);
             }
@@ -89,12 +99,24 @@ fn walk(name: &str, value: &mut Value) {
             if fields.contains_key("generateName") && fields.contains_key("uid") {
                 fields.insert("name".to_owned(), Value::from("GENERATED"));
             }
+            if fields.get("kind").is_some_and(|kind| *kind == "CertificateSigningRequest") {
+                // Each server has administrators of its own.
+                for asker in ["username", "uid", "groups", "extra"] {
+                    fields.get_mut("spec").and_then(Value::as_object_mut).map(|spec| spec.remove(asker));
+                }
+            }
             if let Some(Value::Array(entries)) = fields.get_mut("managedFields") {
                 // What controllers own depends on when they came by.
                 entries.retain(|entry| CLIENTS.iter().any(|client| entry["manager"] == *client));
             }
             for (name, below) in fields.iter_mut() {
                 walk(name, below);
+            }
+            if let Some(Value::Array(causes)) = fields.get_mut("causes")
+                && causes.iter().all(|cause| cause["reason"] == "FieldManagerConflict")
+            {
+                // Upstream names the managers in any order.
+                causes.sort_by_key(|cause| cause["message"].to_string() + &cause["field"].to_string());
             }
         }
         Value::Array(items) => items.iter_mut().for_each(|item| walk(name, item)),
@@ -106,7 +128,7 @@ fn walk(name: &str, value: &mut Value) {
                 "continue" if !text.is_empty() => "CONTINUE".to_owned(),
                 "uid" if looks_like_uid(text.as_bytes()) => "UID".to_owned(),
                 "cells" if looks_like_age(text) => "AGE".to_owned(),
-                _ => replaced(text),
+                _ => replaced(&with_sorted_object(text)),
             };
             *text = plain;
         }
@@ -133,10 +155,28 @@ fn looks_like_time(text: &[u8]) -> bool {
         && text.iter().zip(FORM).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
 }
 
-/// What stands before the revision of an object that a text shows.
-const REVISION: &str = "\\\"resourceVersion\\\":\\\"";
+/// A text with the fields of the object that it shows, quoted, in their order.
+fn with_sorted_object(text: &str) -> String {
+    let Some(start) = text.find("\"{\\\"") else { return text.to_owned() };
+    let mut end = start + 1;
+    while let Some(byte) = text.as_bytes().get(end).filter(|byte| **byte != b'"') {
+        end += if *byte == b'\\' { 2 } else { 1 };
+    }
+    let shown = text.get(start..=end).and_then(|quoted| serde_json::from_str::<String>(quoted).ok());
+    let object = shown.and_then(|shown| serde_json::from_str::<Value>(&shown).ok());
+    object.map_or_else(
+        || text.to_owned(),
+        |object| format!("{}{:?}{}", &text[..start], object.to_string(), &text[end + 1..]),
+    )
+}
 
-/// A text with uids, times and the revisions of objects in it replaced.
+/// What stands before a revision in texts.
+const REVISION: [&str; 3] = ["\\\"resourceVersion\\\":\\\"", "in record (", ", current: "];
+
+/// How names begin that the requests have generated.
+const GENERATED: &str = "made-";
+
+/// A text with generated names, uids, times and the revisions of objects in it replaced.
 fn replaced(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -147,8 +187,13 @@ fn replaced(text: &str) -> String {
         } else if bytes.get(..19).is_some_and(looks_like_time) {
             let end = rest[19..].find(|c: char| !(c.is_ascii_digit() || c == '.' || c == 'Z'));
             (out, rest) = (out + "TIME", end.map_or("", |end| &rest[19 + end..]));
-        } else if let Some(after) = rest.strip_prefix(REVISION) {
-            (out, rest) = (out + REVISION + "RV", after.trim_start_matches(|c: char| c.is_ascii_digit()));
+        } else if let Some(before) = REVISION.iter().find(|before| rest.starts_with(*before)) {
+            let after = rest[before.len()..].trim_start_matches(|c: char| c.is_ascii_digit());
+            let number = after.starts_with(['"', ')', '\\']) || after.is_empty();
+            (out, rest) = if number { (out + before + "RV", after) } else { (out + before, &rest[before.len()..]) };
+        } else if let Some(after) = rest.strip_prefix(GENERATED) {
+            let drawn = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+            (out, rest) = (out + GENERATED, after.trim_start_matches(drawn));
         } else {
             out.push(first);
             rest = &rest[first.len_utf8()..];
@@ -182,6 +227,13 @@ mod tests {
         assert_eq!(normalised(&reply, false)["body"], body);
         let left = serde_json::json!({"spec": {"a": 1}, "metadata": {"finalizers": ["example.com/held"]}});
         assert_eq!(normalised(&reply, true)["body"]["items"][0], left);
+    }
+
+    #[test]
+    fn objects_in_texts_are_compared_whatever_their_order() {
+        let (one, other) = (r#"bad: "{\"a\":1,\"b\":\"c\"}": no"#, r#"bad: "{\"b\":\"c\",\"a\":1}": no"#);
+        assert_eq!(with_sorted_object(one), with_sorted_object(other));
+        assert_eq!(with_sorted_object(one), one);
     }
 
     #[test]

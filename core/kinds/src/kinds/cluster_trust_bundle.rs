@@ -73,7 +73,7 @@ fn check(object: &Value) -> ErrorList {
             errors.push(FieldError::invalid(&path, name, detail));
         }
     } else {
-        if !name.starts_with(&prefix) {
+        if !name.is_empty() && !name.starts_with(&prefix) {
             let detail = format!("ClusterTrustBundle for signerName {signer} must be named with prefix {prefix}");
             errors.push(FieldError::invalid(&path, name, detail));
         }

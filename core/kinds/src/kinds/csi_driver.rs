@@ -143,6 +143,10 @@ impl Strategy for CsiDriverStrategy {
             prevent possible logging of tokens in volume attributes";
         (asks(new) && !old.is_some_and(asks)).then(|| text.to_owned()).into_iter().collect()
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 /// Checks the name of a driver where another object names it; case does not count.

@@ -104,6 +104,10 @@ impl Strategy for CsiNodeStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 /// wire: a driver is told of under the names of the fields in memory, without what may change.

@@ -78,6 +78,10 @@ impl Strategy for CsiStorageCapacityStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

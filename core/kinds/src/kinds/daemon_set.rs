@@ -76,6 +76,9 @@ const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 impl Strategy for DaemonSetStrategy {
     fn default(&self, object: &mut Value) {
         let Some(object) = object.as_object_mut() else { return };
+        // wire: who writes the object owns the count, as every decoded object carries it.
+        let metadata = child_or_new(object, "metadata");
+        set_default(child_or_new(metadata, "annotations"), TEMPLATE_GENERATION, "0");
         let spec = child_or_new(object, "spec");
         let strategy = child_or_new(spec, "updateStrategy");
         fill(strategy, "type", "RollingUpdate");

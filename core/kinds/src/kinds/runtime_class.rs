@@ -80,6 +80,10 @@ impl Strategy for RuntimeClassStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 fn check_scheduling(object: &Value, errors: &mut ErrorList) {

@@ -99,6 +99,10 @@ impl Strategy for MigrationStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 fn check_status(new: &Value, old: &Value) -> ErrorList {

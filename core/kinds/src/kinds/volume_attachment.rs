@@ -107,6 +107,10 @@ impl Strategy for VolumeAttachmentStrategy {
     fn check_name(&self, name: &str, prefix: bool) -> Vec<String> {
         names::dns_subdomain(names::stem(name, prefix))
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 fn check_source(object: &Value, path: &Path, errors: &mut ErrorList) {

@@ -1,4 +1,4 @@
-use gantry_kinds::{CONFIG_MAP, NAMESPACE, POD, REPLICATION_CONTROLLER, SERVICE_ACCOUNT};
+use gantry_kinds::{CONFIG_MAP, NAMESPACE, POD, POD_DISRUPTION_BUDGET, REPLICATION_CONTROLLER, SERVICE_ACCOUNT};
 use serde_json::json;
 
 use super::*;
@@ -50,6 +50,17 @@ fn finalizers_hold_and_their_removal_lets_go() {
     assert!(world.get(&CONFIG_MAP, "web", "a").is_some());
     world.patch(&CONFIG_MAP, "web", "a", json!({"metadata": {"finalizers": null}})).expect("none left");
     assert!(world.get(&CONFIG_MAP, "web", "a").is_none());
+}
+
+#[test]
+fn the_mark_of_a_deletion_counts_the_generation_once() {
+    let mut world = World::new();
+    let body = json!({"metadata": {"name": "a", "finalizers": ["a.io/b"]}, "spec": {"minAvailable": 1}});
+    world.create(&POD_DISRUPTION_BUDGET, "web", body).expect("created");
+    for _ in 0..2 {
+        let (_, reply) = world.delete(&POD_DISRUPTION_BUDGET, "web", "a", DeleteOptions::default()).expect("marked");
+        assert_eq!(reply["metadata"]["generation"], 2);
+    }
 }
 
 #[test]

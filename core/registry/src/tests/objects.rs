@@ -1,4 +1,4 @@
-use gantry_kinds::{CONFIG_MAP, DEPLOYMENT, NAMESPACE};
+use gantry_kinds::{CONFIG_MAP, DAEMON_SET, DEPLOYMENT, NAMESPACE};
 use serde_json::json;
 
 use super::*;
@@ -45,6 +45,27 @@ fn every_kind_answers_what_it_stores() {
         let (_, same) = world.update(kind, namespace, reply.clone()).expect("updated");
         assert_eq!(same, reply, "{kind:?}");
     }
+}
+
+#[test]
+fn what_a_cluster_has_one_of_drops_the_namespace_that_it_is_said_to_be_in() {
+    let mut world = World::new();
+    let body = json!({"metadata": {"name": "other", "namespace": "web"}});
+    let (code, reply) = world.create(&NAMESPACE, "", body).expect("created");
+    assert_eq!((code, reply["metadata"].get("namespace")), (201, None));
+}
+
+#[test]
+fn who_makes_a_daemon_set_owns_the_count_of_its_templates() {
+    let mut world = World::new();
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
+    let body = json!({"metadata": {"name": "a"}, "spec": spec});
+    let (_, made) = world.create(&DAEMON_SET, "web", body).expect("created");
+    let count = "deprecated.daemonset.template.generation";
+    assert_eq!(made["metadata"]["annotations"][count], "1");
+    let owned = &made["metadata"]["managedFields"][0]["fieldsV1"]["f:metadata"]["f:annotations"];
+    assert!(owned.get(format!("f:{count}")).is_some(), "{owned}");
 }
 
 #[test]

@@ -35,11 +35,11 @@ fn visit(form: Form<'_>, value: &Value, path: &str, errors: &mut Vec<String>) {
                     }
                 }
             }
-            other => errors.push(format!("{path}: expected map, got {}", value_name(other))),
+            other => errors.push(format!("{path}: expected map, got &{{{}}}", go_print(other))),
         },
         Nature::Elements => match value {
             Value::Array(items) => visit_elements(form, items, path, errors),
-            other => errors.push(format!("{path}: expected list, got {}", value_name(other))),
+            other => errors.push(format!("{path}: expected list, got &{{{}}}", go_print(other))),
         },
     }
 }

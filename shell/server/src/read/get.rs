@@ -8,6 +8,7 @@ use gantry_view::Object;
 use jiff::Timestamp;
 use std::sync::Arc;
 
+use super::list::package_of;
 use super::options::parse_revision;
 use super::present::Presenter;
 use super::reach;
@@ -22,16 +23,14 @@ use crate::route::Endpoint;
 pub(crate) async fn get(app: &App, call: &Call, endpoint: Endpoint) -> Result<Answer, Refusal> {
     let accepted = accept(&call.headers, &call.query, Offer::objects(endpoint.kind))?;
     let kind = endpoint.kind;
-    if accepted.shape == Shape::MetadataList {
-        let text = format!(
-            "you requested PartialObjectMetadataList, but the requested object is not a list (*core.{})",
-            kind.kind
-        );
-        return Err(Box::new(Status::new(406, "NotAcceptable", text)));
-    }
     let revision = call.query.text("resourceVersion").map(parse_revision).transpose();
     reach(&app.cluster, revision.map_err(|why| Box::new(Status::bad_request(why)))?).await?;
     let object = find(app, call, endpoint).await?;
+    if accepted.shape == Shape::MetadataList {
+        let (asked, package) = ("PartialObjectMetadataList", package_of(kind));
+        let text = format!("you requested {asked}, but the requested object is not a list (*{package}.{})", kind.kind);
+        return Err(Box::new(Status::new(406, "NotAcceptable", text)));
+    }
     if endpoint.subresource.is_some_and(|s| s.name == "scale") {
         let scale = match app.cluster.view().custom(kind) {
             Some(version) => custom_scale(version, &object.value()),

@@ -28,15 +28,14 @@ use crate::respond::{self, Answer, BodyError};
 
 /// Answers LIST.
 pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer, Refusal> {
-    let accepted = accept(&call.headers, &call.query, Offer::objects(kind))?;
+    let accepted = accept(&call.headers, &call.query, Offer::list(kind))?;
+    let options = ListOptions::read(kind, &call.asked, &call.query)?;
+    let revision = options.revision()?;
     if accepted.shape == Shape::Metadata {
-        let group = kind.group.split('.').next().filter(|group| !group.is_empty()).unwrap_or("core");
-        let object = format!("*{group}.{}List", kind.kind);
+        let object = format!("*{}.{}List", package_of(kind), kind.kind);
         let text = format!("you requested PartialObjectMetadata, but the requested object is a list ({object})");
         return Err(Box::new(Status::new(406, "NotAcceptable", text)));
     }
-    let options = ListOptions::read(kind, &call.asked, &call.query)?;
-    let revision = options.revision()?;
     let exact = revision.filter(|_| options.matching == Match::Exact);
     // A page goes on at the revision of the first one, which another server may have shown.
     reach(&app.cluster, options.token.as_ref().map_or(revision, |token| token.revision)).await?;
@@ -45,6 +44,14 @@ pub(crate) async fn list(app: &App, call: &Call, kind: KindRef) -> Result<Answer
         Ok(page) => show(call, kind, page, &accepted).await,
         Err(Some(refusal)) => Err(refusal),
         Err(None) => Ok(too_old(app, &options, &accepted)),
+    }
+}
+
+/// wire: the package inside the upstream server that holds a kind, which some refusals tell.
+pub(crate) fn package_of(kind: KindRef) -> &'static str {
+    match kind.group {
+        "" | "events.k8s.io" => "core",
+        group => group.split('.').next().unwrap_or_default(),
     }
 }
 

@@ -200,12 +200,12 @@ impl Mode<'_> {
         let at = Path::new("resourceVersionMatch");
         let mut errors = Vec::new();
         if !self.matching.is_empty() {
-            if self.continued {
-                errors.push(FieldError::forbidden(&at, "resourceVersionMatch is forbidden when continue is provided"));
-            }
             if self.revision.is_empty() {
                 let detail = "resourceVersionMatch is forbidden unless resourceVersion is provided";
                 errors.push(FieldError::forbidden(&at, detail));
+            }
+            if self.continued {
+                errors.push(FieldError::forbidden(&at, CONTINUED));
             }
             if self.matching == "Exact" && self.revision == "0" {
                 let detail = "resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"";
@@ -237,9 +237,15 @@ impl Mode<'_> {
         if !["", "NotOlderThan"].contains(&self.matching) {
             errors.push(FieldError::not_supported(&at, Value::from(self.matching), &["NotOlderThan"]));
         }
+        if !self.matching.is_empty() && self.continued {
+            errors.push(FieldError::forbidden(&at, CONTINUED));
+        }
         errors
     }
 }
+
+/// What is said of a match for a page that goes on at a revision already.
+const CONTINUED: &str = "resourceVersionMatch is forbidden when continue is provided";
 
 #[cfg(test)]
 mod tests {

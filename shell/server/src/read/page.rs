@@ -92,7 +92,8 @@ pub(crate) async fn collect(
     Ok(cut(objects, revision, across, options))
 }
 
-fn cut(mut objects: Vec<Arc<Object>>, revision: u64, across: bool, options: &ListOptions) -> Page {
+/// The page of these objects that the options ask for; `across` namespaces a place in the list has both names.
+pub(crate) fn cut(mut objects: Vec<Arc<Object>>, revision: u64, across: bool, options: &ListOptions) -> Page {
     if let Some(token) = &options.token {
         objects.retain(|object| token.before(object, across));
     }

@@ -1,6 +1,6 @@
 //! Continue tokens: where a page ended and at which revision, in upstream's own format.
 
-use base64::Engine;
+use base64::{DecodeError, Engine};
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
 use gantry_kinds::Status;
 use gantry_view::Object;
@@ -52,7 +52,7 @@ impl Token {
         let bytes = URL_SAFE_NO_PAD
             .decode(text)
             .or_else(|_| URL_SAFE.decode(text))
-            .map_err(|error| refused(format!("continue key is not valid: {error}")))?;
+            .map_err(|error| refused(format!("continue key is not valid: {}", illegal(&error, text.len()))))?;
         let wire: Wire = gantry_schema::decode::json(&bytes)
             .map_err(|error| error.to_string())
             .and_then(|decoded| serde_json::from_value(decoded.value).map_err(|error| error.to_string()))
@@ -71,6 +71,16 @@ impl Token {
         let revision = u64::try_from(wire.rv).ok().filter(|r| *r > 0);
         Ok(Token { revision, namespace: namespace.to_owned(), name: name.to_owned() })
     }
+}
+
+/// What is wrong with the text of a token, in Go's words.
+fn illegal(error: &DecodeError, length: usize) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
+        DecodeError::InvalidLength(_) => length - length % 4,
+        DecodeError::InvalidPadding => length,
+    };
+    format!("illegal base64 data at input byte {at}")
 }
 
 #[cfg(test)]

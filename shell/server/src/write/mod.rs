@@ -23,7 +23,7 @@ use crate::failpoints::failpoint;
 use crate::limits::DELETES_AT_A_TIME;
 use crate::negotiate::{Accepted, Offer, Shape, accept};
 use crate::read::options::ListOptions;
-use crate::read::page::{self, Page, select};
+use crate::read::page::{self, select};
 use crate::read::present::Presenter;
 use crate::read::shape::Renderer;
 use crate::read::{reach, show};
@@ -117,11 +117,11 @@ pub(crate) async fn delete_collection(
         let found = select(&view, kind, call.list_namespace(kind), &list.selection);
         (found, Presenter::of(app, &view, kind), view.revision())
     };
-    let mut objects = page::show(presenter.as_ref(), objects, &list.selection).await?;
-    if list.limit > 0 {
-        objects.truncate(list.limit);
-    }
-    let writes: Vec<Write> = objects.iter().map(|object| deletion(call, object, &wanted.options, &options)).collect();
+    let objects = page::show(presenter.as_ref(), objects, &list.selection).await?;
+    let across = kind.namespaced && call.list_namespace(kind).is_none();
+    let page = page::cut(objects, revision, across, &list);
+    let writes: Vec<Write> =
+        page.objects.iter().map(|object| deletion(call, object, &wanted.options, &options)).collect();
     let mut outcomes = stream::iter(writes)
         .map(|write| {
             let cluster = app.cluster.clone();
@@ -136,7 +136,7 @@ pub(crate) async fn delete_collection(
             Err(status) => return Err(status),
         }
     }
-    show(call, kind, Page { objects, revision, next: None, remaining: None }, &accepted).await
+    show(call, kind, page, &accepted).await
 }
 
 fn deletion(call: &Call, object: &Object, wanted: &DeleteOptions, options: &Options) -> Write {

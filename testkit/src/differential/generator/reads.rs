@@ -18,7 +18,7 @@ impl Place<'_> {
     pub(super) fn read(&self, seeded: &mut Seeded) -> Vec<Request> {
         let accept = *seeded.pick(&ACCEPTS);
         if seeded.below(3) == 0 {
-            let query = *seeded.pick(&["", "?resourceVersion=0", "?resourceVersion=x", "?pretty=true"]);
+            let query = *seeded.pick(&["", "?resourceVersion=x", "?pretty=true"]);
             return vec![Request::bare("GET", format!("{}{query}", self.one)).accepting(accept)];
         }
         let name = super::name_of(&self.sample.object);
@@ -27,7 +27,6 @@ impl Place<'_> {
             "limit=1",
             "limit=-1",
             "limit=x",
-            "resourceVersion=0",
             "resourceVersion=$RV",
             "resourceVersion=x",
             "resourceVersion=99999999",

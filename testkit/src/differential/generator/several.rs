@@ -23,8 +23,7 @@ impl Place<'_> {
     fn paged(&self, seeded: &mut Seeded) -> Vec<Request> {
         let list = format!("{}?labelSelector=page%3D{}", self.collection, self.name);
         let accept = *seeded.pick(&reads::ACCEPTS);
-        let after =
-            *seeded.pick(&["", "&resourceVersion=1", "&resourceVersionMatch=Exact", "&limit=0", "&resourceVersion=0"]);
+        let after = *seeded.pick(&["", "&resourceVersion=1", "&resourceVersionMatch=Exact", "&limit=0"]);
         let first = Request::bare("GET", format!("{list}&limit={}", 1 + seeded.below(3)));
         let second = Request::bare("GET", format!("{list}&limit=1&continue=$NEXT"));
         let last = Request::bare("GET", format!("{list}&continue=$NEXT{after}"));

@@ -140,11 +140,6 @@ fn check(object: &Value) -> ErrorList {
     let spec = cron.spec;
     let path = Path::new("spec");
     let mut errors = ErrorList::new();
-    if spec.schedule.is_empty() {
-        errors.push(FieldError::required(&path.child("schedule"), ""));
-    } else {
-        schedule::check(&spec.schedule, &path.child("schedule"), &mut errors);
-    }
     if let Some(job) = &spec.job_template.spec {
         let path = path.child("jobTemplate").child("spec");
         job::check_template_spec(job, &path, &mut errors);
@@ -159,6 +154,11 @@ fn check(object: &Value) -> ErrorList {
         if job.manual_selector == Some(true) {
             errors.push(FieldError::not_supported(&path.child("manualSelector"), true, &["nil", "false"]));
         }
+    }
+    if spec.schedule.is_empty() {
+        errors.push(FieldError::required(&path.child("schedule"), ""));
+    } else {
+        schedule::check(&spec.schedule, &path.child("schedule"), &mut errors);
     }
     if let Some(seconds) = spec.starting_deadline_seconds {
         non_negative(seconds, &path.child("startingDeadlineSeconds"), &mut errors);

@@ -155,6 +155,10 @@ impl Strategy for DefinitionStrategy {
     fn counts_generation(&self) -> bool {
         true
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 /// The storage version is among those that objects may be stored in.

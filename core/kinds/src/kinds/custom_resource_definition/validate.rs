@@ -19,7 +19,7 @@ pub(super) fn validate(object: &Value, old: Option<&Value>) -> ErrorList {
     let spec = &object["spec"];
     let wanted = format!("{}.{}", str_at(spec, "/names/plural"), str_at(spec, "/group"));
     let name = str_at(object, "/metadata/name");
-    if name != wanted && old.is_none() {
+    if !name.is_empty() && name != wanted && old.is_none() {
         let why = "must be spec.names.plural+\".\"+spec.group";
         errors.push(FieldError::invalid(&Path::new("metadata").child("name"), name, why));
     }

@@ -59,13 +59,14 @@ fn cells(o: &Value, now: Timestamp) -> Vec<Value> {
 struct DeviceTaintRuleStrategy;
 
 impl Strategy for DeviceTaintRuleStrategy {
+    fn default_times(&self, object: &mut Value, now: &str) {
+        if let Some(taint) = object.pointer_mut("/spec/taint").and_then(Value::as_object_mut) {
+            crate::tree::set_default(taint, "timeAdded", now);
+        }
+    }
+
     fn prepare_create(&self, object: &mut Value) {
         object["status"] = json!({});
-        let created = object.pointer("/metadata/creationTimestamp").cloned();
-        let taint = object.pointer_mut("/spec/taint").and_then(Value::as_object_mut);
-        if let (Some(created), Some(taint)) = (created, taint) {
-            crate::tree::set_default(taint, "timeAdded", created);
-        }
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, update: Update<'_>) {
@@ -102,6 +103,10 @@ impl Strategy for DeviceTaintRuleStrategy {
     fn counts_generation(&self) -> bool {
         true
     }
+
+    fn unconditional_update(&self) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]
@@ -110,11 +115,10 @@ mod tests {
 
     #[test]
     fn a_taint_has_a_key_an_effect_and_a_time() {
-        let mut rule =
-            json!({"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}, "spec": {"taint": {"key": "a"}}});
+        let mut rule = json!({"spec": {"taint": {"key": "a"}}});
         let errors = DeviceTaintRuleStrategy.validate(&rule);
         assert_eq!(errors[0].to_string(), "spec.taint.effect: Required value");
-        DeviceTaintRuleStrategy.prepare_create(&mut rule);
+        DeviceTaintRuleStrategy.default_times(&mut rule, "2020-01-01T00:00:00Z");
         assert_eq!(rule["spec"]["taint"]["timeAdded"], "2020-01-01T00:00:00Z");
     }
 }

@@ -70,12 +70,11 @@ impl Strategy for ResourceSliceStrategy {
         vec![format!("spec.driver: driver names should be lowercase; {shown} contains uppercase characters")]
     }
 
-    fn prepare_create(&self, object: &mut Value) {
-        let Some(created) = object.pointer("/metadata/creationTimestamp").cloned() else { return };
+    fn default_times(&self, object: &mut Value, now: &str) {
         let devices = object.pointer_mut("/spec/devices").and_then(Value::as_array_mut);
         for device in devices.into_iter().flatten().filter_map(Value::as_object_mut) {
             for taint in crate::tree::children(device, "taints") {
-                crate::tree::set_default(taint, "timeAdded", created.clone());
+                crate::tree::set_default(taint, "timeAdded", now);
             }
         }
     }
