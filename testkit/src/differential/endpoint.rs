@@ -77,10 +77,15 @@ impl Endpoint {
 
     /// Asks once, over the connection of the request before unless the server said that it closes it.
     pub fn ask(&mut self, request: &Request) -> Result<Reply, String> {
-        let kept = self.stream.take();
+        let kept = self.stream.take().filter(is_open);
         let mut stream = kept.map_or_else(|| self.connect(), Ok).map_err(|error| error.to_string())?;
         let reply = self.exchange(&mut stream, request).map_err(|error| format!("{request}: {error}"))?;
         Ok(self.keep(stream, reply))
+    }
+
+    /// Leaves the connection, so that the next request has one of its own.
+    pub fn leave(&mut self) {
+        self.stream = None;
     }
 
     fn keep(&mut self, stream: Stream, reply: Reply) -> Reply {
@@ -115,6 +120,14 @@ impl Endpoint {
         out.flush()?;
         receive(stream)
     }
+}
+
+/// Whether the server has neither closed the connection nor sent anything that nobody asked for.
+fn is_open(stream: &Stream) -> bool {
+    let tcp = &stream.get_ref().sock;
+    let quiet = tcp.set_nonblocking(true).is_ok()
+        && tcp.peek(&mut [0]).is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+    tcp.set_nonblocking(false).is_ok() && quiet && stream.buffer().is_empty()
 }
 
 fn pem(part: &Value, name: &str) -> Result<Option<Vec<u8>>, String> {

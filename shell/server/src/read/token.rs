@@ -1,7 +1,7 @@
 //! Continue tokens: where a page ended and at which revision, in upstream's own format.
 
-use base64::{DecodeError, Engine};
 use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+use base64::{DecodeError, Engine};
 use gantry_kinds::Status;
 use gantry_view::Object;
 use serde::{Deserialize, Serialize};
