@@ -70,7 +70,7 @@ impl Offer {
     pub(crate) const DOCUMENTS: Offer = Offer { answers: Answers::Documents, binary: true, watchable: false };
 
     /// A document that comes as JSON alone.
-    pub(crate) const JSON: Offer = Offer { answers: Answers::Json, binary: false };
+    pub(crate) const JSON: Offer = Offer { answers: Answers::Json, binary: false, watchable: false };
 
     /// Objects of a kind, one or many.
     pub(crate) fn objects(kind: KindRef) -> Self {
