@@ -165,6 +165,20 @@ fn what_a_webhook_breaks_is_refused() {
 }
 
 #[test]
+fn a_patch_that_cannot_be_read_is_a_call_that_failed() {
+    let garbled = |_: &AdmissionReview| {
+        Ok(json!({"allowed": true, "patchType": "JSONPatch", "patch": "e30=", "warnings": ["", "a\nb", "said"]}))
+    };
+    let mut world = world(&MUTATING_WEBHOOK_CONFIGURATION, vec![hook("m", json!({}))], garbled);
+    assert_eq!(world.create(&CONFIG_MAP, "web", map("m")).unwrap_err().code, 500);
+    world.delete(&MUTATING_WEBHOOK_CONFIGURATION, "", "c", DeleteOptions::default()).unwrap();
+    configure(&mut world, &MUTATING_WEBHOOK_CONFIGURATION, vec![hook("m", json!({"failurePolicy": "Ignore"}))]);
+    let asked = request(&CONFIG_MAP, "web", "", Operation::Create(map("m").into()));
+    let Decision::Commit { warnings, .. } = world.decide(&asked) else { panic!("it is taken") };
+    assert_eq!(warnings, ["said"]);
+}
+
+#[test]
 fn a_connection_is_asked_about_by_its_options() {
     let deny = |review: &AdmissionReview| {
         let request = &review.request;

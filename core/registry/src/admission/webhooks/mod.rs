@@ -145,6 +145,8 @@ impl<'v> Asked<'v> {
     /// Whether a response allows the request; else the refusal in its words. Its warnings are told either way.
     fn heed(&self, response: &Value, draft: &mut Draft) -> Result<(), Refusal> {
         let warnings = list_at(response, "/warnings").iter().filter_map(Value::as_str);
+        // wire: a warning is one line that says something; others are dropped.
+        let warnings = warnings.filter(|text| !text.is_empty() && !text.contains('\n'));
         draft.warnings.extend(warnings.map(str::to_owned));
         if response.get("allowed") == Some(&Value::Bool(true)) {
             return Ok(());

@@ -89,12 +89,12 @@ fn run(
     asked.heed(response, draft)?;
     let changed = match operations(response) {
         Ok(None) => return Ok(None),
-        Ok(Some(operations)) => patch::json(&shown, &operations).map_err(|error| error.message),
-        Err(why) => Err(why),
+        Ok(Some(operations)) => patch::json(&shown, &operations),
+        Err(why) => return asked.failed(request, &why, draft).map(|()| None),
     };
     match changed {
         Ok(changed) => taken(case, request, asked, changed).map(Some),
-        Err(why) => Err(Status::internal(why).into()),
+        Err(error) => Err(Status::internal(error.message).into()),
     }
 }
 

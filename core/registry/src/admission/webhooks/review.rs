@@ -97,9 +97,12 @@ pub(super) fn patch(response: &Value) -> Result<Option<Value>, String> {
     if encoded.is_empty() {
         return Ok(None);
     }
-    let bytes = STANDARD.decode(encoded).map_err(|error| format!("illegal base64 data: {error}"))?;
-    let operations: Value = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
-    Ok(Some(operations).filter(|operations| operations.as_array().is_none_or(|list| !list.is_empty())))
+    let bytes =
+        STANDARD.decode(encoded).map_err(|error| format!("failed to call webhook: illegal base64 data: {error}"))?;
+    let undecodable = |why: &str| format!("received undecodable patch in webhook response: {why}");
+    let operations: Value = serde_json::from_slice(&bytes).map_err(|error| undecodable(&error.to_string()))?;
+    let Some(list) = operations.as_array() else { return Err(undecodable("not a list of operations")) };
+    Ok((!list.is_empty()).then_some(operations))
 }
 
 #[cfg(test)]
@@ -159,6 +162,8 @@ mod tests {
         let why = review(false, "v1beta1").accept("u", &old).unwrap_err();
         assert!(why.ends_with("validating webhook may not return response.patch"), "{why}");
         assert_eq!(patch(&json!({"patch": "W10="})), Ok(None));
-        assert!(patch(&json!({"patch": "e30"})).is_err());
+        for undecodable in ["!", "e30=", "aGVsbG8="] {
+            assert!(patch(&json!({"patch": undecodable})).is_err(), "{undecodable}");
+        }
     }
 }
