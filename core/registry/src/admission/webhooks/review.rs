@@ -50,6 +50,9 @@ impl AdmissionReview {
         let Some(response) = answer.get("response").filter(|response| response.is_object()) else {
             return Err("webhook response was absent".to_owned());
         };
+        if response.get("allowed").is_some_and(|allowed| !allowed.is_boolean()) {
+            return Err("response.allowed must be a boolean".to_owned());
+        }
         let has = |key: &str| response.get(key).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
         let (patch, patch_type) = (has("patch"), has("patchType"));
         if self.version == STRICT {
@@ -135,6 +138,7 @@ mod tests {
         };
         let of = |response: Value| json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "response": response});
         check(json!({}), Err("webhook response was absent"));
+        check(of(json!({"uid": "u", "allowed": "yes"})), Err("response.allowed must be a boolean"));
         check(of(json!({"uid": "v"})), Err("expected response.uid=\"u\", got \"v\""));
         check(
             json!({"response": {"uid": "u"}}),
