@@ -2,7 +2,7 @@
 
 use gantry_kinds::{FieldError, Path, Status, Update};
 use gantry_schema::patch::PatchError;
-use gantry_schema::{patch, ssa};
+use gantry_schema::{Checked, patch, ssa};
 use serde_json::Value;
 
 use crate::body::{self, Expected};
@@ -124,6 +124,7 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
     let old = case.stored();
     let live = old.map(|old| case.value(old)).transpose()?;
     let mut new = applied(case, live.as_ref(), config, update)?;
+    let warnings = repeated(case, body)?;
     // What the configuration says of its object's identity is a precondition.
     for key in ["uid", "resourceVersion"] {
         if let Some(given) = config["metadata"].get(key).filter(|given| !given.is_null()) {
@@ -135,7 +136,7 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
     match old {
         Some(old) => {
             meta::check_revision(case, &new, update)?;
-            replace(case, old, new, update, Draft::default())
+            replace(case, old, new, update, Draft::warning(warnings))
         }
         None if update != Update::Main => Err(Status::not_found(kind, &case.target().name).into()),
         None => {
@@ -147,7 +148,20 @@ fn apply(case: &Case<'_>, body: &Body, update: Update<'_>) -> Result<Decision, R
                 return Err(Status::conflict(kind, &case.target().name, &why).into());
             }
             meta::wipe(&mut new);
-            admit(case, new, Vec::new())
+            admit(case, new, warnings)
+        }
+    }
+}
+
+/// What is said of keys that come twice in a configuration: an error, warnings, or nothing.
+fn repeated(case: &Case<'_>, body: &Body) -> Result<Vec<String>, Refusal> {
+    match case.request.options.field_validation {
+        _ if body.duplicates.is_empty() => Ok(Vec::new()),
+        FieldValidation::Ignore => Ok(Vec::new()),
+        FieldValidation::Warn => Ok(Checked::default().warnings(&body.duplicates)),
+        FieldValidation::Strict => {
+            let why = body.duplicates.join(", ");
+            Err(Status::bad_request(format!("error strict decoding YAML: error converting YAML to JSON: {why}")).into())
         }
     }
 }

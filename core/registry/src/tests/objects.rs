@@ -200,3 +200,18 @@ fn scale_reads_and_writes_replicas() {
     let (_, reply) = world.execute(&sub(ask, "scale")).expect("scaled");
     assert_eq!(reply["spec"]["replicas"], 5);
 }
+
+#[test]
+fn a_key_that_comes_twice_in_a_configuration_is_told() {
+    let mut world = World::new();
+    let told = "yaml: unmarshal errors:\n  line 3: key \"a\" already set in map".to_owned();
+    let value = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "m"}, "data": {"a": "2"}});
+    let body = Body { duplicates: vec![told.clone()], ..Body::from(value) };
+    let mut asked = request(&gantry_kinds::CONFIG_MAP, "web", "m", Operation::Patch(PatchKind::Apply, body));
+    asked.options.field_validation = FieldValidation::Strict;
+    let said = format!("error strict decoding YAML: error converting YAML to JSON: {told}");
+    refused(world.execute(&asked), 400, &said);
+    asked.options.field_validation = FieldValidation::Warn;
+    let Decision::Commit { warnings, .. } = world.decide(&asked) else { panic!("it is taken") };
+    assert_eq!(warnings, ["line 3: key \"a\" already set in map"]);
+}

@@ -122,7 +122,9 @@ fn check_bundle(bundle: &ClusterTrustBundleProjection, path: &Path, errors: &mut
             if name.is_empty() {
                 errors.push(FieldError::required(&at, "must be a valid object name"));
             }
-            let wrong = names::dns_subdomain(name).into_iter();
+            // A name begins with its signer's, whose slash is a colon here.
+            let own = name.rsplit(':').next().unwrap_or_default();
+            let wrong = names::dns_subdomain(own).into_iter();
             rules::each(
                 name,
                 wrong.map(|why| format!("not a valid clustertrustbundlename: {why}")).collect(),
