@@ -70,6 +70,7 @@ impl Cluster {
         let out = File::create(&log)?;
         let mut command = Command::new(&self.gantry);
         command.args([self.verb, "--no-merge-kubeconfig", "--data-dir"]).arg(self.data_dir()).args(more);
+        command.env("GANTRY_ENCRYPTION_KEY_FILE", self.folder.path().join("encryption.key"));
         let command = command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         self.process = Some(command.spawn().context("starting gantry")?);
         Ok(log)

@@ -2,6 +2,7 @@
 //! writes them as JSON; nothing here passes or fails.
 
 mod api;
+mod authz;
 mod bare;
 mod cluster;
 mod commit;
@@ -52,6 +53,8 @@ enum Row {
     Api(api::Api),
     /// LIST of large objects without a limit: time, memory, and what it does to other requests
     Lists(lists::Lists),
+    /// One decision of authorization with many role bindings, beside few
+    Authz(authz::Authz),
 }
 
 /// How many pods, of which image, beside whom.
@@ -82,6 +85,7 @@ async fn main() -> Result<()> {
         Row::Hollow(row) => ("hollow", hollow::measure(&flags, row).await?),
         Row::Api(row) => ("api", api::measure(&flags, row).await?),
         Row::Lists(row) => ("lists", lists::measure(&flags, row).await?),
+        Row::Authz(row) => ("authz", authz::measure(&flags, row)?),
     };
     let report = json!({"machine": machine(), "row": name, "figures": figures});
     if let Some(folder) = flags.out.parent() {

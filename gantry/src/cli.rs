@@ -1,6 +1,10 @@
 //! The command line: what there is to say, and nothing of what it does.
 
+mod admission;
+mod audit;
+mod authorization;
 mod backup;
+mod encryption;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -10,7 +14,13 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::profile::Profile;
+
+pub use admission::AdmissionFlags;
+pub use audit::{AuditFlags, AuditLogMode};
+pub use authorization::AuthorizationFlags;
 pub use backup::{Backup, Create, Doctor, List, Period, Recipients, Restore, S3Flags, SetSchedule};
+pub use encryption::{EncryptionFlags, SecretsEncryption};
 
 /// A whole container orchestrator in one binary, speaking Kubernetes.
 #[derive(Parser, Debug)]
@@ -40,6 +50,9 @@ pub enum Command {
     /// Make, list, restore and schedule backups of the whole cluster
     #[command(subcommand)]
     Backup(Backup),
+    /// Say how Secrets are encrypted in the store, or change the key
+    #[command(subcommand)]
+    SecretsEncryption(SecretsEncryption),
     /// Examine cluster and machine, and say what helps
     Doctor(Doctor),
     /// Say what runs here and whether it is well
@@ -79,6 +92,14 @@ pub struct DataDir {
     pub data_dir: PathBuf,
 }
 
+/// Which defaults hold where nothing is said.
+#[derive(Args, Debug, Clone)]
+pub struct ProfileFlag {
+    /// Which defaults hold where nothing else is said; see docs/profiles.md
+    #[arg(long, value_enum, default_value_t, value_name = "PROFILE")]
+    pub profile: Profile,
+}
+
 /// Flags of the server half.
 #[derive(Args, Debug, Clone)]
 pub struct ServerFlags {
@@ -101,6 +122,14 @@ pub struct ServerFlags {
     /// several servers behind a load balancer
     #[arg(long, default_value_t = 0.0, value_name = "CHANCE", value_parser = goaway_chance)]
     pub goaway_chance: f64,
+    #[command(flatten)]
+    pub admission: AdmissionFlags,
+    #[command(flatten)]
+    pub audit: AuditFlags,
+    #[command(flatten)]
+    pub authorization: AuthorizationFlags,
+    #[command(flatten)]
+    pub encryption: EncryptionFlags,
     #[command(flatten)]
     pub store: StoreFlags,
 }
@@ -126,6 +155,10 @@ pub struct StoreFlags {
     /// Key that encrypts what the servers on one etcd share: the same file on all of them; the first server makes it
     #[arg(long, value_name = "FILE")]
     pub cluster_key_file: Option<PathBuf>,
+    /// Key that opens the keys of what is encrypted in the store, made at the first start; by default the cluster key,
+    /// else /etc/gantry/encryption.key, for others than root $XDG_CONFIG_HOME/gantry/encryption.key
+    #[arg(long, env = "GANTRY_ENCRYPTION_KEY_FILE", value_name = "FILE")]
+    pub encryption_key_file: Option<PathBuf>,
 }
 
 impl fmt::Display for StoreFlags {
@@ -137,6 +170,7 @@ impl fmt::Display for StoreFlags {
             ("--store-cert-file", &self.store_cert_file),
             ("--store-key-file", &self.store_key_file),
             ("--cluster-key-file", &self.cluster_key_file),
+            ("--encryption-key-file", &self.encryption_key_file),
         ];
         files
             .iter()
@@ -207,6 +241,21 @@ pub struct AgentFlags {
     /// Registries and mirrors, in containerd's hosts.toml layout
     #[arg(long, default_value = "/etc/containerd/certs.d", value_name = "DIR")]
     pub registry_config: PathBuf,
+    /// Give containers that say nothing of seccomp the runtime's profile; as the profile has it by default
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub seccomp_default: Option<bool>,
+    /// How many processes and threads a pod may have, -1 for as many as the node; as the profile has it by default
+    #[arg(long, value_name = "COUNT", allow_negative_numbers = true, value_parser = pod_max_pids)]
+    pub pod_max_pids: Option<i64>,
+}
+
+/// The limit of processes: a number of them, or what kubelets take for none.
+fn pod_max_pids(text: &str) -> Result<i64, String> {
+    let count = text.parse::<i64>().map_err(|error| error.to_string())?;
+    if count == -1 || (1..=i64::from(u32::MAX)).contains(&count) {
+        return Ok(count);
+    }
+    Err("must be a positive number, or -1 for no limit".to_owned())
 }
 
 /// `gantry up`
@@ -214,6 +263,8 @@ pub struct AgentFlags {
 pub struct Up {
     #[command(flatten)]
     pub data: DataDir,
+    #[command(flatten)]
+    pub defaults: ProfileFlag,
     #[command(flatten)]
     pub server: ServerFlags,
     #[command(flatten)]
@@ -226,6 +277,8 @@ pub struct Server {
     #[command(flatten)]
     pub data: DataDir,
     #[command(flatten)]
+    pub defaults: ProfileFlag,
+    #[command(flatten)]
     pub server: ServerFlags,
     /// Name of the node whose kubeconfig is written for `gantry agent`; the host's name by default
     #[arg(long, value_name = "NAME")]
@@ -237,6 +290,8 @@ pub struct Server {
 pub struct Agent {
     #[command(flatten)]
     pub data: DataDir,
+    #[command(flatten)]
+    pub defaults: ProfileFlag,
     #[command(flatten)]
     pub agent: AgentFlags,
     /// Kubeconfig of the node, as `gantry server` writes it; DATA_DIR/node.kubeconfig by default

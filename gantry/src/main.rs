@@ -9,6 +9,7 @@ mod output;
 mod paths;
 mod pki;
 mod process;
+mod profile;
 mod run;
 
 use std::process::ExitCode;

@@ -36,6 +36,10 @@ impl Paths {
     pub fn agent(&self) -> PathBuf {
         self.root.join("agent")
     }
+    /// Who asked for what.
+    pub fn audit_log(&self) -> PathBuf {
+        self.root.join("log/audit.log")
+    }
     /// The administrator's kubeconfig.
     pub fn admin_kubeconfig(&self) -> PathBuf {
         self.root.join("admin.kubeconfig")

@@ -68,6 +68,8 @@ impl Alone {
         let mut command = Command::new(failpoints_binary());
         command.args(["server", "--no-merge-kubeconfig", "--node-name", "node1", "--listen"]);
         command.arg(format!("{}:6443", self.address)).arg("--data-dir").arg(&self.data_dir).args(&self.arguments);
+        // Beside the data, so that whoever starts on the same data has it, too.
+        command.env("GANTRY_ENCRYPTION_KEY_FILE", self.data_dir.with_file_name("encryption.key"));
         command.env("GANTRY_FAILPOINTS", failpoints).stdin(Stdio::null());
         command.stdout(log.try_clone().expect("the log")).stderr(log);
         self.process = Some(command.spawn().expect("starting gantry"));

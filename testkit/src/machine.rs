@@ -80,6 +80,7 @@ impl Machine {
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.netns().display())).arg("--").arg(program);
+        command.env("GANTRY_ENCRYPTION_KEY_FILE", self.folder.path().join("encryption.key"));
         command
     }
 

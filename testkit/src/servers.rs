@@ -152,6 +152,8 @@ impl Servers {
         command.arg("--store-cert-file").arg(&files.cert_file);
         command.arg("--store-key-file").arg(&files.key_file);
         command.arg("--cluster-key-file").arg(self.folder.path().join("cluster.key"));
+        // What they share is sealed by the key that they share.
+        command.env_remove("GANTRY_ENCRYPTION_KEY_FILE");
         command.arg("--data-dir").arg(server.machine.data_dir());
         command.stdin(Stdio::null()).stdout(log.try_clone().expect("the log")).stderr(log);
         self.servers[number].process = Some(command.spawn().expect("starting a server"));

@@ -104,6 +104,9 @@ const SPECIAL: &[(&str, &str)] = &[
     ("io.k8s.apimachinery.pkg.util.intstr.IntOrString", "o"),
 ];
 
+/// Definitions of objects that may hold anything.
+const ANY: &[&str] = &["io.k8s.apimachinery.pkg.apis.meta.v1.FieldsV1", "io.k8s.apimachinery.pkg.runtime.RawExtension"];
+
 /// The parsed sources.
 pub struct Sources {
     definitions: BTreeMap<String, Value>,
@@ -159,12 +162,18 @@ impl Sources {
         Ok(out)
     }
 
+    /// Whether a definition is a struct: one without fields is, and what may hold anything is not.
+    fn is_struct(&self, name: &str) -> bool {
+        let structured = |d: &Value| d["properties"].is_object() || (d["type"] == "object" && !ANY.contains(&name));
+        let special = SPECIAL.iter().any(|(special, _)| *special == name);
+        !special && self.definitions.get(name).is_some_and(structured)
+    }
+
     fn reach(&self, name: &str, reached: &mut BTreeSet<String>) {
-        let Some(properties) = self.definitions.get(name).and_then(|d| d["properties"].as_object()) else { return };
-        if !reached.insert(name.to_owned()) {
+        if !self.is_struct(name) || !reached.insert(name.to_owned()) {
             return;
         }
-        for property in properties.values() {
+        for property in self.definitions[name]["properties"].as_object().into_iter().flat_map(|all| all.values()) {
             let mut at = property;
             loop {
                 if let Some(target) = reference(at) {
@@ -220,8 +229,7 @@ impl Sources {
             if let Some((_, letter)) = SPECIAL.iter().find(|(name, _)| *name == target) {
                 return Ok((*letter).to_owned());
             }
-            let structured = self.definitions.get(target).is_some_and(|d| d["properties"].is_object());
-            return Ok(if structured { format!("@{target}") } else { "*".to_owned() });
+            return Ok(if self.is_struct(target) { format!("@{target}") } else { "*".to_owned() });
         }
         let format = property["format"].as_str().unwrap_or_default();
         Ok(match (property["type"].as_str().unwrap_or_default(), format) {

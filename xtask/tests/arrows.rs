@@ -5,23 +5,24 @@ use std::collections::BTreeMap;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// Crates with what they may use of the workspace, and whether they are pure.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("gantry-schema", &[]),
     ("gantry-cel", &[]),
     ("gantry-kinds", &["gantry-schema", "gantry-cel"]),
     ("gantry-view", &["gantry-kinds"]),
-    ("gantry-policy", &["gantry-kinds", "gantry-view"]),
+    ("gantry-policy", &["gantry-cel", "gantry-kinds", "gantry-view"]),
     ("gantry-registry", &["gantry-schema", "gantry-cel", "gantry-kinds", "gantry-view", "gantry-policy"]),
     ("gantry-controllers", &["gantry-kinds", "gantry-view"]),
     ("gantry-scheduler", &["gantry-kinds", "gantry-view"]),
     ("gantry-node", &["gantry-kinds", "gantry-view"]),
     ("gantry-net", &["gantry-kinds", "gantry-view"]),
     ("gantry-store", &[]),
+    ("gantry-encryption", &["gantry-store"]),
     ("gantry-cri", &[]),
     ("gantry-streams", &[]),
     ("gantry-client", &["gantry-streams"]),
     ("gantry-backup", &["gantry-kinds", "gantry-registry", "gantry-cluster", "gantry-store"]),
-    ("gantry-cluster", &["gantry-kinds", "gantry-view", "gantry-registry", "gantry-store"]),
+    ("gantry-cluster", &["gantry-kinds", "gantry-view", "gantry-policy", "gantry-registry", "gantry-store"]),
     (
         "gantry-runner",
         &["gantry-kinds", "gantry-view", "gantry-registry", "gantry-cluster", "gantry-controllers", "gantry-scheduler"],

@@ -8,7 +8,9 @@
 mod addresses;
 mod aggregation;
 mod api_services;
+mod certificates;
 mod check;
+mod conditions;
 mod custom_resources;
 mod deployment;
 mod disruption;
@@ -45,6 +47,7 @@ mod walk;
 use gantry_kinds::{NAMESPACE, Status};
 use gantry_view::{Change, Intent, ObjectKey, Outcome, Turn, View};
 
+pub use certificates::{Asked, Plan, Signatory, signers};
 pub use check::{Violation, check, converged};
 pub use settings::{BadCidr, Cidr, Settings};
 
@@ -125,6 +128,8 @@ pub fn all(settings: &Settings) -> Vec<Box<dyn Controller>> {
         Box::new(policy_status::PolicyStatus),
         Box::new(disruption::Disruption),
         Box::new(resource_quota::ResourceQuotas),
+        Box::new(certificates::Requests),
+        Box::new(certificates::PodRequests),
     ]
 }
 

@@ -32,6 +32,7 @@ pub use kinds::admission::binding::{MUTATING_ADMISSION_POLICY_BINDING, VALIDATIN
 pub use kinds::admission::policy::{MUTATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY};
 pub use kinds::binding::BINDING;
 pub use kinds::certificate_signing_request::CERTIFICATE_SIGNING_REQUEST;
+pub use kinds::cluster_trust_bundle::CLUSTER_TRUST_BUNDLE;
 pub use kinds::component_status::COMPONENT_STATUS;
 pub use kinds::config_map::CONFIG_MAP;
 pub use kinds::controller_revision::CONTROLLER_REVISION;
@@ -54,6 +55,7 @@ pub use kinds::node::NODE;
 pub use kinds::persistent_volume::PERSISTENT_VOLUME;
 pub use kinds::persistent_volume_claim::PERSISTENT_VOLUME_CLAIM;
 pub use kinds::pod::POD;
+pub use kinds::pod_certificate_request::POD_CERTIFICATE_REQUEST;
 pub use kinds::pod_disruption_budget::POD_DISRUPTION_BUDGET;
 pub use kinds::pod_template::POD_TEMPLATE;
 pub use kinds::priority_class::PRIORITY_CLASS;

@@ -38,12 +38,10 @@ const CHAINS: &str = r#"	set hairpin {
 		ip saddr . ip daddr @hairpin masquerade fully-random
 		oifname != "lo" ip saddr 127.0.0.0/8 masquerade fully-random
 POSTROUTING	}
-	chain input {
-		type filter hook input priority filter; policy accept;
-		iifname "lo" return
-		ip daddr != 127.0.0.0/8 return
-		ct status dnat return
-		drop
+	chain martians {
+		type filter hook prerouting priority raw; policy accept;
+		ip daddr 127.0.0.0/8 iifname != "lo" drop
+		ip saddr 127.0.0.0/8 iifname != "lo" drop
 	}
 	chain forward {
 		type filter hook forward priority filter; policy accept;
@@ -58,8 +56,9 @@ POSTROUTING	}
 
 /// Declarations of all maps, then the hooks: what a client sends to a service goes through `dispatch`; what still
 /// carries a service address after that is refused; answers of pods that belong to no connection are dropped,
-/// because their senders' addresses cannot be put back and would reset what they reach; loopback addresses stay closed to the network although node
-/// ports answer on them. `dispatch` looks twice: an element that is being exchanged can be missed by a lookup that
+/// because their senders' addresses cannot be put back and would reset what they reach; loopback addresses stay closed to
+/// the network although node ports answer on them, and nobody outside can pretend to have one: that is looked at before
+/// any address is exchanged. `dispatch` looks twice: an element that is being exchanged can be missed by a lookup that
 /// began before the exchange, never by one that began after it.
 pub(crate) fn text(params: &Params) -> String {
     let mut out = String::new();

@@ -14,7 +14,7 @@ pub const PERIOD: i64 = 100_000;
 /// The least quota.
 pub const LEAST_QUOTA: i64 = 1000;
 
-/// CPU and memory of a cgroup.
+/// What a cgroup may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources {
     /// CPU weight, as cgroup v1 counts it.
@@ -23,6 +23,8 @@ pub struct Resources {
     pub cpu_quota: Option<i64>,
     /// Bytes of memory; `None` for no limit.
     pub memory: Option<i64>,
+    /// Processes and threads; `None` for no limit.
+    pub pids: Option<u32>,
     /// How soon the kernel kills it for want of memory.
     pub oom_score_adj: i64,
 }
@@ -45,13 +47,14 @@ pub fn path(root: &str, pod: &Pod) -> String {
     }
 }
 
-/// What the pod as a whole may use.
-pub fn of_pod(pod: &Pod) -> Resources {
+/// What the pod as a whole may use, with at most `pids` processes.
+pub fn of_pod(pod: &Pod, pids: Option<u32>) -> Resources {
     let limit = |resource| qos::total(pod, Side::Limits, resource).filter(|amount| *amount > 0);
     Resources {
         cpu_shares: shares(qos::total(pod, Side::Requests, "cpu").unwrap_or(0)),
         cpu_quota: limit("cpu").map(quota),
         memory: limit("memory"),
+        pids,
         oom_score_adj: 0,
     }
 }
@@ -62,6 +65,7 @@ pub fn of_container(pod: &Pod, container: &Container, node_memory: i64) -> Resou
         cpu_shares: shares(qos::request(container, "cpu").map_or(0, |cpu| cpu.milli_value())),
         cpu_quota: qos::amount(container, Side::Limits, "cpu").map(|cpu| quota(cpu.milli_value())),
         memory: qos::amount(container, Side::Limits, "memory").map(|memory| memory.value()),
+        pids: None,
         oom_score_adj: oom_score(pod, container, node_memory),
     }
 }
@@ -95,11 +99,16 @@ mod tests {
             json!({"requests": {"cpu": "250m", "memory": "1Gi"}, "limits": {"cpu": "500m", "memory": "2Gi"}});
         let pod = crate::pod::tests::pod(json!({"containers": [{"name": "a", "resources": resources}, {"name": "b"}]}));
         let containers = &pod::spec(&pod).containers;
-        let expected =
-            Resources { cpu_shares: 256, cpu_quota: Some(50_000), memory: Some(2 << 30), oom_score_adj: 900 };
+        let expected = Resources {
+            cpu_shares: 256,
+            cpu_quota: Some(50_000),
+            memory: Some(2 << 30),
+            pids: None,
+            oom_score_adj: 900,
+        };
         assert_eq!(of_container(&pod, &containers[0], 10 << 30), expected);
         assert_eq!(of_container(&pod, &containers[1], 10 << 30).cpu_shares, LEAST_SHARES);
-        assert_eq!(of_pod(&pod), Resources { cpu_shares: 256, ..Resources::default() });
+        assert_eq!(of_pod(&pod, Some(9)), Resources { cpu_shares: 256, pids: Some(9), ..Resources::default() });
         assert_eq!(path("/gantry", &pod), "/gantry/burstable/podu1");
         assert_eq!([weight(2), weight(1024), weight(MOST_SHARES)], [1, 39, 10_000]);
     }

@@ -81,7 +81,7 @@ pub fn plan(
     };
     let (command, args) = (expanded(&container.command), expanded(&container.args));
     let mounts = mount::plan(pod, container, &env).map_err(refuse)?;
-    let security = security::of_container(pod, container, image, &node.seccomp).map_err(refuse)?;
+    let security = security::of_container(pod, container, image, node).map_err(refuse)?;
     let mut labels = pod_labels(pod);
     labels.insert(NAME_LABEL.to_owned(), container.name.clone());
     Ok(Plan {

@@ -6,6 +6,7 @@
 
 pub mod action;
 pub mod backoff;
+pub mod certificates;
 pub mod cgroup;
 pub mod container;
 pub mod downward;

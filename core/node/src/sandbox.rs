@@ -8,7 +8,6 @@ use crate::action::Failure;
 use crate::cgroup;
 use crate::container::pod_labels;
 use crate::pod;
-use crate::security::{self, Seccomp};
 use crate::sources::{NodeFacts, Resolver};
 
 /// The longest host name that Linux takes.
@@ -49,8 +48,6 @@ pub struct Plan {
     pub group: Option<i64>,
     /// Further groups of its own process.
     pub groups: Vec<i64>,
-    /// Which system calls its own process may use.
-    pub seccomp: Seccomp,
 }
 
 /// Plans a sandbox.
@@ -86,7 +83,6 @@ pub fn plan(pod: &Pod, attempt: u32, node: &NodeFacts) -> Result<Plan, Failure> 
         user: context.run_as_user,
         group: context.run_as_group,
         groups: context.fs_group.into_iter().chain(context.supplemental_groups.into_iter().flatten()).collect(),
-        seccomp: security::of_sandbox(pod, &node.seccomp).map_err(refuse)?,
     })
 }
 

@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::{Container, Pod, SeccompProfile};
 
 use crate::pod;
+use crate::sources::NodeFacts;
 use crate::volume::fs_group;
 
 /// Paths of `/proc` and `/sys` that containers do not see.
@@ -72,20 +73,16 @@ pub struct ImageUser {
     pub name: String,
 }
 
-fn seccomp(profile: Option<&SeccompProfile>, folder: &str) -> Result<Seccomp, String> {
-    let Some(profile) = profile else { return Ok(Seccomp::Unconfined) };
+fn seccomp(profile: Option<&SeccompProfile>, node: &NodeFacts) -> Result<Seccomp, String> {
+    let Some(profile) = profile else {
+        return Ok(if node.seccomp_default { Seccomp::RuntimeDefault } else { Seccomp::Unconfined });
+    };
     match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
         ("RuntimeDefault", _) => Ok(Seccomp::RuntimeDefault),
-        ("Localhost", Some(path)) if !path.is_empty() => Ok(Seccomp::Localhost(format!("{folder}/{path}"))),
+        ("Localhost", Some(path)) if !path.is_empty() => Ok(Seccomp::Localhost(format!("{}/{path}", node.seccomp))),
         ("Localhost", _) => Err("localhostProfile must be set if seccompProfile type is Localhost.".to_owned()),
         _ => Ok(Seccomp::Unconfined),
     }
-}
-
-/// The seccomp profile of a pod's sandbox.
-pub fn of_sandbox(pod: &Pod, folder: &str) -> Result<Seccomp, String> {
-    let context = pod::spec(pod).security_context.as_ref();
-    seccomp(context.and_then(|context| context.seccomp_profile.as_ref()), folder)
 }
 
 /// Whether the user of the image must be known to make the container.
@@ -97,8 +94,8 @@ pub fn needs_image_user(pod: &Pod, container: &Container) -> bool {
     non_root == Some(true) || group.is_some()
 }
 
-/// The security of a container; `folder` holds seccomp profiles. An error is a configuration error.
-pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, folder: &str) -> Result<Security, String> {
+/// The security of a container on that node. An error is a configuration error.
+pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, node: &NodeFacts) -> Result<Security, String> {
     let whole = pod::spec(pod).security_context.clone().unwrap_or_default();
     let own = container.security_context.clone().unwrap_or_default();
     let privileged = own.privileged.unwrap_or(false);
@@ -131,7 +128,7 @@ pub fn of_container(pod: &Pod, container: &Container, image: &ImageUser, folder:
         no_new_privileges: own.allow_privilege_escalation == Some(false),
         masked: listed(&MASKED),
         read_only: listed(&READ_ONLY),
-        seccomp: if privileged { Seccomp::Unconfined } else { seccomp(profile, folder)? },
+        seccomp: if privileged { Seccomp::Unconfined } else { seccomp(profile, node)? },
     })
 }
 
@@ -161,7 +158,28 @@ mod tests {
     fn of(whole: Value, own: Value, image: &ImageUser) -> Result<Security, String> {
         let container = json!({"name": "a", "securityContext": own});
         let pod = crate::pod::tests::pod(json!({"containers": [container], "securityContext": whole}));
-        of_container(&pod, &pod::spec(&pod).containers[0], image, "/seccomp")
+        let node = NodeFacts { seccomp: "/seccomp".to_owned(), seccomp_default: true, ..NodeFacts::default() };
+        of_container(&pod, &pod::spec(&pod).containers[0], image, &node)
+    }
+
+    #[test]
+    fn who_says_nothing_of_system_calls_gets_the_runtimes_profile_where_the_node_has_it_so() {
+        let profile = |whole: Value, own: Value| of(whole, own, &ImageUser::default()).map(|found| found.seccomp);
+        let of_type = |kind: &str| json!({"seccompProfile": {"type": kind}});
+        assert_eq!(profile(json!({}), json!({})), Ok(Seccomp::RuntimeDefault));
+        assert_eq!(profile(of_type("Unconfined"), json!({})), Ok(Seccomp::Unconfined));
+        assert_eq!(profile(of_type("Unconfined"), of_type("RuntimeDefault")), Ok(Seccomp::RuntimeDefault));
+        assert_eq!(profile(json!({}), json!({"privileged": true})), Ok(Seccomp::Unconfined));
+        // A profile that is not named is none that anything could run under.
+        for missing in [Value::Null, json!("")] {
+            let local = json!({"seccompProfile": {"type": "Localhost", "localhostProfile": missing}});
+            assert!(profile(local.clone(), json!({})).is_err());
+            assert!(profile(json!({}), local).is_err());
+        }
+        let pod = crate::pod::tests::pod(json!({"containers": [{"name": "a"}]}));
+        let stock = NodeFacts::default();
+        let found = of_container(&pod, &pod::spec(&pod).containers[0], &ImageUser::default(), &stock).unwrap();
+        assert_eq!(found.seccomp, Seccomp::Unconfined);
     }
 
     #[test]

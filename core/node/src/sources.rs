@@ -7,6 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::api::core::v1::{Container, Pod, Volume};
 use serde_json::Value;
 
+use crate::certificates::{Credential, Slot};
 use crate::pod;
 
 /// The contents of a ConfigMap or Secret.
@@ -44,6 +45,8 @@ pub struct Sources {
     pub trust_bundles: Contents,
     /// Tokens by volume and path.
     pub tokens: BTreeMap<(String, String), String>,
+    /// Keys with their certificates, by volume and place in it.
+    pub certificates: BTreeMap<Slot, Credential>,
 }
 
 /// A Service as environments speak of it.
@@ -82,6 +85,10 @@ pub struct NodeFacts {
     pub logs: String,
     /// The folder with seccomp profiles for `Localhost`.
     pub seccomp: String,
+    /// Whether containers that say nothing of seccomp get the runtime's profile.
+    pub seccomp_default: bool,
+    /// How many processes and threads a pod may have; `None` for as many as the node.
+    pub pod_pid_limit: Option<u32>,
 }
 
 /// What `resolv.conf` says.

@@ -6,7 +6,7 @@ use gantry_kinds::quantity::Quantity;
 use k8s_openapi::api::core::v1::{DownwardAPIVolumeFile, KeyToPath, Pod, ProjectedVolumeSource, Volume};
 
 use crate::sources::{Contents, NodeFacts, Sources};
-use crate::{downward, pod, trust};
+use crate::{certificates, downward, pod, trust};
 
 /// The mode of files where nothing is said.
 const DEFAULT_MODE: i32 = 0o644;
@@ -161,7 +161,7 @@ impl Writer<'_> {
 
     fn projected(&mut self, projected: &ProjectedVolumeSource) -> Result<(), String> {
         let mode = projected.default_mode;
-        for source in projected.sources.iter().flatten() {
+        for (at, source) in projected.sources.iter().flatten().enumerate() {
             if let Some(source) = &source.config_map {
                 self.config_map(&source.name, source.items.as_deref(), mode, source.optional)?;
             } else if let Some(source) = &source.secret {
@@ -178,6 +178,13 @@ impl Writer<'_> {
             } else if let Some(source) = &source.cluster_trust_bundle {
                 let anchors = trust::anchors(source, &self.sources.trust_bundles)?;
                 self.put(&source.path, anchors, mode);
+            } else if let Some(source) = &source.pod_certificate {
+                self.files.memory = true;
+                let credential = self.sources.certificates.get(&(self.volume.to_owned(), at));
+                let credential = credential.ok_or_else(|| certificates::NOT_ISSUED.to_owned())?;
+                for (path, data) in certificates::files(source, credential) {
+                    self.put(&path, data, mode);
+                }
             } else {
                 return Err("this kind of projection is not supported".to_owned());
             }

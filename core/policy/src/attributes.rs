@@ -1,6 +1,8 @@
 //! What is asked, by whom, and the answer.
 
 use gantry_kinds::Kind;
+use gantry_kinds::selector::{FieldRequirement, Requirement};
+use serde_json::{Map, Value};
 
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +18,24 @@ pub struct User {
 }
 
 impl User {
+    /// What there is to say of the user, as APIs write it; the name stands under `name_key`.
+    pub fn shown(&self, name_key: &str) -> Map<String, Value> {
+        let mut shown = Map::new();
+        for (key, text) in [(name_key, &self.name), ("uid", &self.uid)] {
+            if !text.is_empty() {
+                shown.insert(key.to_owned(), text.as_str().into());
+            }
+        }
+        if !self.groups.is_empty() {
+            shown.insert("groups".to_owned(), self.groups.clone().into());
+        }
+        if !self.extra.is_empty() {
+            let extra = self.extra.iter().map(|(key, values)| (key.clone(), values.clone().into()));
+            shown.insert("extra".to_owned(), Value::Object(extra.collect()));
+        }
+        shown
+    }
+
     /// Whether the user is in `group`.
     pub fn is_in(&self, group: &str) -> bool {
         self.groups.iter().any(|g| g == group)
@@ -42,6 +62,8 @@ pub struct Attributes<'a> {
     pub verb: &'a str,
     /// API group; empty for the core group.
     pub group: &'a str,
+    /// API version; empty where it does not matter.
+    pub version: &'a str,
     /// Plural resource.
     pub resource: &'a str,
     /// Subresource, or empty.
@@ -50,8 +72,10 @@ pub struct Attributes<'a> {
     pub namespace: &'a str,
     /// Name; empty for collections.
     pub name: &'a str,
-    /// The field selector of a list or watch, as the client wrote it.
-    pub field_selector: &'a str,
+    /// What the field selector of a list or watch demands.
+    pub fields: &'a [FieldRequirement],
+    /// What its label selector demands.
+    pub labels: &'a [Requirement],
     /// Path of a request that is about no resource; empty otherwise.
     pub path: &'a str,
 }
@@ -62,7 +86,8 @@ impl<'a> Attributes<'a> {
         let (group, resource) = (kind.group, kind.plural);
         // wire: a namespace is itself in the namespace of its name, so that a Role in it can give rights to it.
         let namespace = if group.is_empty() && resource == "namespaces" { name } else { namespace };
-        Attributes { user, verb, group, resource, subresource: "", namespace, name, field_selector: "", path: "" }
+        let version = kind.version;
+        Attributes { group, version, resource, namespace, name, ..Attributes::path(user, verb, "") }
     }
     /// A question about a path.
     pub fn path(user: &'a User, verb: &'a str, path: &'a str) -> Self {
@@ -70,11 +95,13 @@ impl<'a> Attributes<'a> {
             user,
             verb,
             group: "",
+            version: "",
             resource: "",
             subresource: "",
             namespace: "",
             name: "",
-            field_selector: "",
+            fields: &[],
+            labels: &[],
             path,
         }
     }
@@ -86,20 +113,29 @@ impl<'a> Attributes<'a> {
     }
 }
 
-/// What the authorizers say.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What an authorizer says, or all of them together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether it may be done.
     pub allowed: bool,
+    /// Whether it must not be done, whatever the authorizers after this one say. Never along with `allowed`.
+    pub denied: bool,
     /// Why, where there is something to say.
     pub reason: String,
+    /// What went wrong on the way.
+    pub error: String,
 }
 
 impl Verdict {
     pub(crate) fn allowed(reason: impl Into<String>) -> Self {
-        Verdict { allowed: true, reason: reason.into() }
+        Verdict { allowed: true, reason: reason.into(), ..Verdict::default() }
     }
-    pub(crate) fn denied(reason: impl Into<String>) -> Self {
-        Verdict { allowed: false, reason: reason.into() }
+    /// Neither yes nor no: the next authorizer is asked, and where there is none it may not be done.
+    pub(crate) fn none(reason: impl Into<String>) -> Self {
+        Verdict { reason: reason.into(), ..Verdict::default() }
+    }
+    /// Whether the authorizers after this one are asked.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.allowed && !self.denied
     }
 }

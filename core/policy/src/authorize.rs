@@ -1,35 +1,18 @@
-//! The chain of authorizers, and the words of a refusal.
+//! The words of a refusal.
 
 use gantry_kinds::Status;
-use gantry_view::View;
 
 use crate::attributes::{Attributes, Verdict};
-use crate::{node, rbac};
 
-/// Whose members may do everything.
-const MASTERS: &str = "system:masters";
-
-/// May this be done? The first authorizer that allows decides: `system:masters`, the node's own rights, roles.
-pub fn authorize(view: &View, asked: &Attributes<'_>) -> Verdict {
-    if asked.user.is_in(MASTERS) {
-        return Verdict::allowed("");
+/// The refusal that a verdict comes to, if it is one: 403, or 500 where something went wrong on the way.
+pub fn refusal(asked: &Attributes<'_>, verdict: &Verdict) -> Result<(), Box<Status>> {
+    if verdict.allowed {
+        return Ok(());
     }
-    let node = asked.user.node().map(|name| node::authorize(view, name, asked));
-    if let Some(verdict @ Verdict { allowed: true, .. }) = node {
-        return verdict;
-    }
-    let roles = rbac::authorize(view, asked);
-    if roles.allowed {
-        return roles;
-    }
-    let reasons: Vec<_> = node.into_iter().chain([roles]).map(|v| v.reason).filter(|r| !r.is_empty()).collect();
-    Verdict::denied(reasons.join("\n"))
-}
-
-/// `authorize`, as a result: the refusal is upstream's 403.
-pub fn allow(view: &View, asked: &Attributes<'_>) -> Result<(), Box<Status>> {
-    let verdict = authorize(view, asked);
-    if verdict.allowed { Ok(()) } else { Err(Box::new(forbidden(asked, &verdict.reason))) }
+    Err(Box::new(match verdict.error.as_str() {
+        "" => forbidden(asked, &verdict.reason),
+        error => Status::internal(error),
+    }))
 }
 
 /// The 403 for what is asked: `pods "x" is forbidden: User "u" cannot get resource "pods" in API group "" ...`.
@@ -67,13 +50,18 @@ pub fn forbidden(asked: &Attributes<'_>, reason: &str) -> Status {
 mod tests {
     use std::sync::Arc;
 
+    use gantry_kinds::FieldSelector;
     use gantry_kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KindRef, NODE, POD, ROLE, ROLE_BINDING, SECRET};
-    use gantry_view::Object;
+    use gantry_view::{Object, View};
     use serde_json::{Value, json};
 
     use super::*;
     use crate::attributes::User;
-    use crate::rules_of;
+    use crate::{Chain, rules_of};
+
+    fn authorize(view: &View, asked: &Attributes<'_>) -> Verdict {
+        Chain::default().decide(view, asked, &|_| None).expect("nobody is to be asked")
+    }
 
     fn put(view: &mut View, kind: KindRef, mut value: Value) {
         let revision = view.revision() + 1;
@@ -119,7 +107,7 @@ mod tests {
         let verdict = authorize(&view(), &asked);
         let expected = match expected {
             Ok(reason) => Verdict::allowed(reason),
-            Err(reason) => Verdict::denied(reason),
+            Err(reason) => Verdict::none(reason),
         };
         assert_eq!(verdict, expected, "{verb} {kind:?} {namespace}/{name}");
     }
@@ -164,7 +152,8 @@ mod tests {
         check(&n1, "create", &NODE, ("", "n1"), Ok(""));
         let mut pods = Attributes::resource(&n1, "watch", &POD, "", "");
         assert!(!authorize(&view(), &pods).allowed);
-        pods.field_selector = "spec.nodeName=n1";
+        let own = FieldSelector::parse("spec.nodeName=n1").expect("a selector");
+        pods.fields = own.requirements();
         assert!(authorize(&view(), &pods).allowed);
         let token =
             Attributes::resource(&n1, "create", &gantry_kinds::SERVICE_ACCOUNT, "web", "bot").subresource("token");

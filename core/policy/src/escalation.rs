@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::attributes::User;
-use crate::rule::Rule;
+use crate::rule::{Rule, path_matches};
 
 /// One indivisible right: a verb on a resource (group, resource, name) or on a path.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -62,10 +62,7 @@ fn has(list: &[String], wanted: &str) -> bool {
 fn covers(own: &Rule, verb: &str, place: &Place<'_>) -> bool {
     has(&own.verbs, verb)
         && match place {
-            Place::Path(path) => own
-                .urls
-                .iter()
-                .any(|url| url == path || url.strip_suffix('*').is_some_and(|prefix| path.starts_with(prefix))),
+            Place::Path(path) => own.urls.iter().any(|url| path_matches(url, path)),
             Place::Resource(group, resource, name) => {
                 let any_sub = resource.split_once('/').map(|(_, sub)| format!("*/{sub}"));
                 has(&own.groups, group)

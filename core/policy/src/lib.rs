@@ -1,4 +1,4 @@
-//! Who may do what: `authorize(view, attributes)` for every request, and what follows from roles (rules of a user,
+//! Who may do what: `Chain::decide(view, attributes)` for every request, and what follows from roles (rules of a user,
 //! escalation).
 //!
 //! Invariants: pure; deny unless something allows; `system:masters` may do all; a node may read only what pods bound
@@ -6,15 +6,20 @@
 //! a role (`Object::derived`), so a decision costs a few look-ups whatever the number of bindings.
 
 mod attributes;
+pub mod audit;
 mod authorize;
+mod chain;
 pub mod defaults;
 pub mod escalation;
 pub mod fairness;
 mod node;
 mod rbac;
 mod rule;
+mod webhook;
 
 pub use attributes::{Attributes, User, Verdict};
-pub use authorize::{allow, authorize, forbidden};
+pub use authorize::{forbidden, refusal};
+pub use chain::{Authorizer, Chain, Known, Link, Resolved};
 pub use rbac::rules_of;
 pub use rule::Rule;
+pub use webhook::{Question, Webhook, compile_condition, read_status};

@@ -20,6 +20,12 @@ struct RoleRef {
     name: String,
 }
 
+impl RoleRef {
+    fn not_found(&self) -> String {
+        format!("{}.rbac.authorization.k8s.io {:?} not found", self.kind.to_lowercase(), self.name)
+    }
+}
+
 /// What one binding gives.
 pub(crate) struct Grant<'a> {
     binding: &'a Object,
@@ -87,18 +93,23 @@ pub(crate) fn authorize(view: &View, asked: &Attributes<'_>) -> Verdict {
         match grant.rules {
             Some(rules) if rules.iter().any(|rule| rule.allows(asked)) => return Verdict::allowed(grant.reason()),
             Some(_) => {}
-            None => {
-                let kind = grant.role.kind.to_lowercase();
-                missing.push(format!("{kind}.rbac.authorization.k8s.io {:?} not found", grant.role.name));
-            }
+            None => missing.push(grant.role.not_found()),
         }
     }
     missing.dedup();
     match missing.as_slice() {
-        [] => Verdict::denied(""),
-        [one] => Verdict::denied(format!("rbac: RBAC: {one}")),
-        many => Verdict::denied(format!("rbac: RBAC: [{}]", many.join(", "))),
+        [] => Verdict::none(""),
+        [one] => Verdict::none(format!("RBAC: {one}")),
+        many => Verdict::none(format!("RBAC: [{}]", many.join(", "))),
     }
+}
+
+/// All rules that `user` has in `namespace`, and the roles that are not there.
+pub(crate) fn resolve(view: &View, user: &User, namespace: &str) -> (Vec<Rule>, Vec<String>) {
+    let missing = grants(view, user, namespace).filter(|grant| grant.rules.is_none());
+    let mut missing: Vec<String> = missing.map(|grant| grant.role.not_found()).collect();
+    missing.dedup();
+    (rules_of(view, user, namespace), missing)
 }
 
 /// All rules that `user` has in `namespace`, those for the whole cluster included.

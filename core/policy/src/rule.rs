@@ -84,7 +84,8 @@ impl Rule {
     }
 }
 
-fn path_matches(pattern: &str, path: &str) -> bool {
+/// Whether a path is meant by a pattern, which may end with `*`.
+pub(crate) fn path_matches(pattern: &str, path: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => path.starts_with(prefix),
         None => pattern == path,

@@ -1,7 +1,7 @@
 //! May this user ask for this at all?
 
 use gantry_kinds::Status;
-use gantry_policy::{Attributes, allow};
+use gantry_policy::{Attributes, refusal};
 
 use crate::case::{Case, Refusal};
 use crate::request::Operation;
@@ -29,5 +29,6 @@ pub(crate) fn check(case: &Case<'_>) -> Result<(), Refusal> {
 pub(crate) fn verb_allowed(case: &Case<'_>, verb: &str) -> Result<(), Refusal> {
     let target = case.target();
     let asked = Attributes::resource(case.user(), verb, case.kind(), &target.namespace, &target.name);
-    Ok(allow(case.view, &asked.subresource(&target.subresource))?)
+    let asked = asked.subresource(&target.subresource);
+    Ok(refusal(&asked, &case.authorize(&asked)?)?)
 }

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use gantry_kinds::{KindRef, Status};
+use gantry_policy::{Attributes, Verdict};
 use gantry_view::{Object, ObjectKey, View};
 use jiff::Timestamp;
 
+use crate::admission::Plugin;
 use crate::ask::{Answer, Ask};
 use crate::context::Context;
 use crate::custom;
@@ -85,8 +87,18 @@ impl<'a> Case<'a> {
     pub(crate) fn ask(&self, ask: Ask) -> Result<&'a Answer, Refusal> {
         self.context.answers.find(&ask).ok_or_else(|| Refusal::Ask(Box::new(ask)))
     }
+    /// May this be done? Ends the decision when an authorizer outside must be asked first.
+    pub(crate) fn authorize(&self, asked: &Attributes<'_>) -> Result<Verdict, Refusal> {
+        let Context { authorizers, answers, .. } = self.context;
+        let decided = authorizers.decide(self.view, asked, &|question| answers.verdict(question));
+        decided.map_err(|question| Refusal::Ask(Box::new(Ask::Authorize(question))))
+    }
     pub(crate) fn key(&self, name: &str) -> ObjectKey {
         ObjectKey::new(self.kind().home(), &self.target().namespace, name)
+    }
+    /// Whether a part of admission acts.
+    pub(crate) fn has(&self, plugin: Plugin) -> bool {
+        self.context.settings.plugins.has(plugin)
     }
     /// The time in whole seconds, as objects carry it.
     pub(crate) fn now(&self) -> String {

@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
+use gantry_policy::Chain;
+
+use crate::admission::{LimitedResources, Placement, Plugins, PodSecurity};
 use crate::ask::Answers;
 
 /// The time, a seed for what must differ from request to request, and the cluster's settings.
@@ -18,6 +21,8 @@ pub struct Context<'a> {
     pub seed: u64,
     /// Facts of the cluster.
     pub settings: &'a Settings,
+    /// Who says who may do what.
+    pub authorizers: &'a Chain,
     /// What has been answered to questions of earlier attempts at the same decision.
     pub answers: &'a Answers,
 }
@@ -37,6 +42,14 @@ pub struct Settings {
     pub api_service_ip: Ipv4Addr,
     /// Address of the Service `kube-system/kube-dns`.
     pub dns_service_ip: Ipv4Addr,
+    /// The parts of admission that act.
+    pub plugins: Plugins,
+    /// What pods must keep to in namespaces that say nothing of it.
+    pub pod_security: PodSecurity,
+    /// Where pods of namespaces that say nothing of it may run.
+    pub placement: Placement,
+    /// What may be taken only from a quota.
+    pub limited_resources: LimitedResources,
 }
 
 impl Default for Settings {
@@ -48,6 +61,10 @@ impl Default for Settings {
             api_port: 6443,
             api_service_ip: Ipv4Addr::new(10, 43, 0, 1),
             dns_service_ip: Ipv4Addr::new(10, 43, 0, 10),
+            plugins: Plugins::default(),
+            pod_security: PodSecurity::default(),
+            placement: Placement::default(),
+            limited_resources: LimitedResources::default(),
         }
     }
 }

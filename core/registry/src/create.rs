@@ -41,7 +41,7 @@ pub(crate) fn admit(case: &Case<'_>, mut object: Value, warnings: Vec<String>) -
     let mut errors = gantry_kinds::meta::validate(kind, &object);
     errors.extend(kind.strategy.validate(&object));
     errors.extend(custom::validate(case, &object, None));
-    errors.extend(admission::policies::permits::check(case, &object, None));
+    errors.extend(admission::policies::permits::check(case, &object, None)?);
     if !errors.is_empty() {
         return Err(Status::invalid(kind.home(), meta::text(&object, "name"), &errors).into());
     }

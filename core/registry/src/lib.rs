@@ -27,6 +27,7 @@ mod patch;
 mod refuse;
 pub mod request;
 mod review;
+mod selection;
 mod service;
 mod subresource;
 #[cfg(test)]
@@ -34,7 +35,9 @@ mod tests;
 mod update;
 mod versions;
 
-pub use admission::AdmissionReview;
+pub use admission::{
+    AdmissionReview, Disabled, EventWrite, LimitedResources, Placement, Plugin, Plugins, PodSecurity, UnknownPlugin,
+};
 pub use allocation::stored_kinds;
 pub use ask::{Answer, Answers, Ask};
 pub use check::check_reservations;

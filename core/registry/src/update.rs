@@ -71,7 +71,7 @@ pub(crate) fn prepare(
     let mut errors = gantry_kinds::meta::validate_update(kind, &new, &before);
     errors.extend(kind.strategy.validate_update(&new, &before, update));
     errors.extend(custom::validate(case, &new, Some(&before)));
-    errors.extend(admission::policies::permits::check(case, &new, Some(&before)));
+    errors.extend(admission::policies::permits::check(case, &new, Some(&before))?);
     if !errors.is_empty() {
         return Err(Status::invalid(kind.home(), old.name(), &errors).into());
     }

@@ -173,6 +173,8 @@ fn unrestored(shape: &Shape, value: &Value, what: &str, go: &str) -> String {
         Shape::List(_) | Shape::Bytes => format!("cannot restore slice from {kind}"),
         Shape::Time | Shape::MicroTime => format!("json: cannot unmarshal {what} into Go value of type string"),
         Shape::IntOrString => format!("json: cannot unmarshal {what} into Go value of type int32"),
+        // wire: Go converts whole numbers to strings, and never fractions.
+        Shape::String if value.is_f64() => "unrecognized type: string".to_owned(),
         _ if value.is_number() && *shape != Shape::Bool => format!("cannot convert {kind} to {go}"),
         plain => format!("unrecognized type: {}", go_fallback(plain, 0)),
     }
@@ -260,6 +262,7 @@ mod tests {
         assert_eq!(restored(json!({"selector": []})), "cannot restore struct from: slice");
         assert_eq!(restored(json!({"selector": {"matchLabels": 1}})), "cannot restore map from int64");
         assert_eq!(restored(json!({"selector": {"matchLabels": {"a": 1}}})), "cannot convert int64 to string");
+        assert_eq!(restored(json!({"selector": {"matchLabels": {"a": 1.5}}})), "unrecognized type: string");
         assert_eq!(restored(json!({"selector": {"matchExpressions": {}}})), "cannot restore slice from map");
         let big = "number 3000000000 DeploymentSpec.spec.replicas of type int32";
         check(Value::Null, spec(json!({"replicas": 3_000_000_000_i64})), big);

@@ -166,7 +166,8 @@ fn canonical_quantity(text: &str) -> Option<String> {
         Format::Decimal | Format::Exponent if nanos == CAP => {
             large(digits, i64::from(exponent) - i64::from(scale), format == Format::Exponent)
         }
-        Format::Binary if nanos >= 1024 * 10_i128.pow(NANO) => binary(nanos),
+        // wire: a fraction is not rounded away, but shown in decimals.
+        Format::Binary if nanos >= 1024 * UNIT && nanos % UNIT == 0 => binary(nanos / UNIT),
         Format::Exponent => decimal(nanos, true),
         Format::Decimal | Format::Binary => decimal(nanos, false),
     };
@@ -202,6 +203,8 @@ fn read_suffix(suffix: &str) -> Option<(Format, u32, i32)> {
     Some((Format::Exponent, 10, exponent))
 }
 
+/// One, in nanos.
+const UNIT: i128 = 10_i128.pow(NANO);
 /// The largest 64-bit integer in nanos. Binary amounts end there; decimal ones are written digit by digit beyond it.
 const CAP: i128 = i64::MAX as i128 * 1_000_000_000;
 
@@ -262,9 +265,7 @@ fn to_nanos(digits: &str, base: u32, exponent: i32, scale: i32) -> i128 {
     scaled.min(CAP)
 }
 
-fn binary(nanos: i128) -> String {
-    let unit = 10_i128.pow(NANO);
-    let mut value = nanos / unit + i128::from(nanos % unit != 0);
+fn binary(mut value: i128) -> String {
     let mut step = 0;
     while value % 1024 == 0 && step < 6 {
         value /= 1024;
@@ -345,6 +346,8 @@ mod tests {
             ("1.5Gi", "1536Mi"),
             ("1023", "1023"),
             ("0.5Ki", "512"),
+            ("1.1Gi", "1181116006400m"),
+            (".1Ki", "102400m"),
             ("1024", "1024"),
             ("1e3", "1e3"),
             ("1000", "1k"),

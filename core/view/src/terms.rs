@@ -1,16 +1,19 @@
 //! Index terms: words by which decisions find objects, beyond owner, uid and selectable fields. A binding is found
 //! by each of its subjects (`User:jane`, `ServiceAccount:web/default`), a pod that has a node by everything that
-//! the node must read for it (`secrets:NODE/NAMESPACE/NAME`, also `configmaps` and `serviceaccounts`).
+//! the node must read for it (`secrets:NODE/NAMESPACE/NAME`, also `configmaps`, `serviceaccounts`,
+//! `persistentvolumeclaims` and `resourceclaims`), a volume by the secrets that its driver needs
+//! (`secrets:NAMESPACE/NAME`). What a mirror pod refers to is nobody's business: its node wrote it.
 
 use std::collections::BTreeSet;
 
 use gantry_kinds::KindRef;
+use gantry_kinds::kinds::pod::references::references as each_reference;
 use serde_json::Value;
 
 /// Whether an object has terms, told from its selectable fields alone.
 pub(crate) fn has_any(kind: KindRef, fields: &Value) -> bool {
     match (kind.group, kind.plural) {
-        ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") => true,
+        ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") | ("", "persistentvolumes") => true,
         ("", "pods") => fields.get("spec").is_some_and(|spec| !text(spec, "nodeName").is_empty()),
         _ => false,
     }
@@ -22,6 +25,7 @@ pub(crate) fn terms(kind: KindRef, value: &Value) -> Vec<String> {
     match (kind.group, kind.plural) {
         ("rbac.authorization.k8s.io", "clusterrolebindings" | "rolebindings") => subjects(value, &mut terms),
         ("", "pods") => references(value, &mut terms),
+        ("", "persistentvolumes") => secrets(value, &mut terms),
         _ => {}
     }
     terms.into_iter().collect()
@@ -46,39 +50,52 @@ fn subjects(binding: &Value, terms: &mut BTreeSet<String>) {
 fn references(pod: &Value, terms: &mut BTreeSet<String>) {
     let Some(spec) = pod.get("spec") else { return };
     let node = text(spec, "nodeName");
-    if node.is_empty() {
+    if node.is_empty() || pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
         return;
     }
-    let namespace = pod.get("metadata").map(|m| text(m, "namespace")).unwrap_or_default();
+    let meta = |key: &str| pod.get("metadata").map(|m| text(m, key)).unwrap_or_default();
+    let namespace = meta("namespace");
     let mut add = |what: &str, name: &str| {
         if !name.is_empty() {
             terms.insert(format!("{what}:{node}/{namespace}/{name}"));
         }
     };
     add("serviceaccounts", text(spec, "serviceAccountName"));
-    for secret in spec.get("imagePullSecrets").and_then(Value::as_array).into_iter().flatten() {
-        add("secrets", text(secret, "name"));
+    // A volume that comes and goes with the pod has a claim named after both.
+    for volume in each(spec.get("volumes")).filter(|volume| volume.get("ephemeral").is_some_and(|e| !e.is_null())) {
+        add("persistentvolumeclaims", &format!("{}-{}", meta("name"), text(volume, "name")));
     }
-    walk(spec, &mut add);
+    each(spec.get("resourceClaims")).for_each(|claim| add("resourceclaims", text(claim, "resourceClaimName")));
+    let made = each(pod.pointer("/status/resourceClaimStatuses"));
+    let extended = pod.pointer("/status/extendedResourceClaimStatus");
+    made.chain(extended).for_each(|claim| add("resourceclaims", text(claim, "resourceClaimName")));
+    each_reference(spec, &mut |reference| add(reference.to.plural(), reference.name));
 }
 
-/// Finds references by the names of the fields that hold them, wherever in the pod they are.
-fn walk(value: &Value, add: &mut dyn FnMut(&str, &str)) {
-    match value {
-        Value::Array(items) => items.iter().for_each(|item| walk(item, add)),
-        Value::Object(fields) => {
-            for (key, field) in fields {
-                match key.as_str() {
-                    "secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef" => {
-                        add("secrets", text(field, "name"));
-                        add("secrets", text(field, "secretName"));
-                    }
-                    "configMap" | "configMapRef" | "configMapKeyRef" => add("configmaps", text(field, "name")),
-                    _ => walk(field, add),
-                }
-            }
+fn each(list: Option<&Value>) -> impl Iterator<Item = &Value> {
+    list.and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Secrets that the driver of a volume needs. Where no namespace is named it is the claim's.
+fn secrets(volume: &Value, terms: &mut BTreeSet<String>) {
+    let Some(spec) = volume.get("spec") else { return };
+    let claim = spec.get("claimRef").map(|claim| text(claim, "namespace")).unwrap_or_default();
+    let sources = spec.as_object().into_iter().flatten().filter_map(|(_, source)| source.as_object());
+    for (key, reference) in sources.flatten() {
+        let (namespace, name) = match key.as_str() {
+            "secretName" => ("secretNamespace", reference.as_str().unwrap_or_default()),
+            "secretRef" => ("namespace", text(reference, "name")),
+            key if key.ends_with("SecretRef") => ("namespace", text(reference, "name")),
+            _ => continue,
+        };
+        let named = match namespace {
+            "secretNamespace" => spec.pointer("/azureFile/secretNamespace").and_then(Value::as_str),
+            namespace => reference.get(namespace).and_then(Value::as_str),
+        };
+        let namespace = named.filter(|namespace| !namespace.is_empty()).unwrap_or(claim);
+        if !name.is_empty() && !namespace.is_empty() {
+            terms.insert(format!("secrets:{namespace}/{name}"));
         }
-        _ => {}
     }
 }
 
@@ -89,11 +106,13 @@ mod tests {
 
     #[test]
     fn a_pod_is_found_by_what_its_node_reads_for_it() {
-        let pod = json!({"metadata": {"namespace": "web"}, "spec": {
+        let pod = json!({"metadata": {"namespace": "web", "name": "p"}, "spec": {
             "nodeName": "n1", "serviceAccountName": "sa", "imagePullSecrets": [{"name": "pull"}],
             "containers": [{"env": [{"valueFrom": {"secretKeyRef": {"name": "db"}}}],
                             "envFrom": [{"configMapRef": {"name": "env"}}]}],
-            "volumes": [{"secret": {"secretName": "tls"}},
+            "resourceClaims": [{"name": "a", "resourceClaimName": "gpu"}],
+            "volumes": [{"secret": {"secretName": "tls"}}, {"name": "scratch", "ephemeral": {}},
+                        {"persistentVolumeClaim": {"claimName": "data"}},
                         {"projected": {"sources": [{"configMap": {"name": "ca"}}, {"secret": {"name": "more"}}]}}],
         }});
         let mut found = BTreeSet::new();
@@ -101,6 +120,9 @@ mod tests {
         let wanted = [
             "configmaps:n1/web/ca",
             "configmaps:n1/web/env",
+            "persistentvolumeclaims:n1/web/data",
+            "persistentvolumeclaims:n1/web/p-scratch",
+            "resourceclaims:n1/web/gpu",
             "secrets:n1/web/db",
             "secrets:n1/web/more",
             "secrets:n1/web/pull",
@@ -108,6 +130,15 @@ mod tests {
             "serviceaccounts:n1/web/sa",
         ];
         assert_eq!(found.into_iter().collect::<Vec<_>>(), wanted);
+    }
+
+    #[test]
+    fn a_volume_is_found_by_the_secrets_that_its_driver_needs() {
+        let volume = json!({"spec": {"claimRef": {"namespace": "web"}, "csi": {
+            "nodePublishSecretRef": {"namespace": "x", "name": "a"}, "nodeStageSecretRef": {"name": "b"}}}});
+        let mut found = BTreeSet::new();
+        secrets(&volume, &mut found);
+        assert_eq!(found.into_iter().collect::<Vec<_>>(), ["secrets:web/b", "secrets:x/a"]);
     }
 
     #[test]

@@ -25,6 +25,10 @@ pub fn sequence(input: &[u8]) -> Result<bool, String> {
         if !config.is_object() || found.wrong_type.is_some() || !found.unknown.is_empty() {
             continue;
         }
+        // Nothing is applied that does not say of what version it is.
+        if config.get("apiVersion").is_some_and(|version| version.as_str().is_none_or(str::is_empty)) {
+            continue;
+        }
         let manager = write["manager"].as_str().unwrap_or("m");
         let api_version = config["apiVersion"].as_str().unwrap_or("v1");
         let actor = Actor { manager, subresource: "", api_version, now: &now };

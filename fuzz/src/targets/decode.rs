@@ -143,7 +143,7 @@ pub fn round_trip(body: &[u8]) -> Result<bool, String> {
     let message = protobuf::encode(schema, &known.name, &pruned).ok_or("no such type")?;
     let mut read = protobuf::decode(schema, &known.name, &message).map_err(|e| format!("not read again: {e}"))?;
     prune::prune(schema, &known.name, &mut read);
-    // A missing port is 0 in the binary form; defaults make the same of both.
+    // A missing port is 0 in the binary form, and nothing is empty; defaults make the same of both.
     [&mut pruned, &mut read].into_iter().for_each(forget_zeros);
     hold(read == pruned, || format!("{}{}", known.name, kinds::difference(&pruned, &read)))?;
     Ok(true)
@@ -167,6 +167,8 @@ fn forget_zeros(value: &mut Value) {
         Value::Object(fields) => {
             fields.retain(|_, field| *field != 0);
             fields.iter_mut().for_each(|(_, field)| forget_zeros(field));
+            // No bytes and no text are the same to the binary form.
+            fields.iter_mut().filter(|(_, field)| *field == "").for_each(|(_, field)| *field = Value::Null);
         }
         Value::Array(items) => items.iter_mut().for_each(forget_zeros),
         _ => {}

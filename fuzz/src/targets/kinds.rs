@@ -93,6 +93,8 @@ fn is_rounded(given: &Value, now: &Value) -> bool {
 /// Where a given value became another. One may be gone: a field whose feature is off is dropped.
 fn lost(given: &Value, now: &Value, path: String) -> Option<String> {
     match (given, now) {
+        // wire: a node's one range wins over its list of them.
+        _ if path.starts_with(".spec.podCIDRs") => None,
         (Value::Object(given), Value::Object(now)) => given
             .iter()
             .find_map(|(name, field)| lost(field, now.get(name).unwrap_or(&Value::Null), format!("{path}.{name}"))),
@@ -100,8 +102,14 @@ fn lost(given: &Value, now: &Value, path: String) -> Option<String> {
             let mut pairs = given.iter().zip(now).enumerate();
             pairs.find_map(|(at, (given, now))| lost(given, now, format!("{path}[{at}]")))
         }
-        // wire: a node's one range wins over its list of them.
-        _ if path == ".spec.podCIDRs" => None,
+        // wire: a claim template is a claim, whatever it says.
+        _ if path.contains(".volumeClaimTemplates[")
+            && (path.ends_with("].apiVersion") || path.ends_with("].kind")) =>
+        {
+            None
+        }
+        // wire: the account's older name follows its newer one.
+        _ if path.ends_with(".serviceAccount") => None,
         // wire: a grace period below zero is a second.
         (Value::Number(grace), _) if path.ends_with("GracePeriodSeconds") && grace.as_i64() < Some(0) => None,
         (given, now) if given == now || is_zero(given) || now.is_null() || is_rounded(given, now) => None,

@@ -6,6 +6,7 @@ mod delete;
 mod describe;
 pub mod doctor;
 mod down;
+mod encryption;
 mod exec;
 mod get;
 mod images;
@@ -34,6 +35,7 @@ pub fn dispatch(command: Command) -> Result<u8> {
         Command::Agent(flags) => long_running(run::agent(flags)),
         Command::Kubeconfig(flags) => kubeconfig::print(&flags),
         Command::Backup(command) => short(backup::backup(command)),
+        Command::SecretsEncryption(command) => short(encryption::encryption(command)),
         Command::Doctor(flags) => short(doctor::doctor(flags)),
         Command::Down(flags) => down::down(&flags),
         Command::Images(flags) => short(images::import(flags)),

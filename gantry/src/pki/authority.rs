@@ -82,6 +82,11 @@ impl Authority {
         Ok((key_pem, cert_pem))
     }
 
+    /// The authority's private key, PKCS#8 PEM.
+    pub(super) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// The authority's certificate, PEM.
     pub fn cert_pem(&self) -> &str {
         &self.cert_pem

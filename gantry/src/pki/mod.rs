@@ -4,7 +4,9 @@
 //! once and never replaced; a file is complete or absent (written beside and renamed).
 
 mod authority;
+mod der;
 mod files;
+mod requests;
 mod shared;
 
 use std::net::IpAddr;
@@ -12,8 +14,9 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 pub use authority::{Authority, Leaf};
-pub use files::write_private;
+pub use files::{read_if_there, write_private};
 use rcgen::SanType;
+pub use requests::Signer;
 pub use shared::agree;
 
 /// File of the key of service-account tokens.

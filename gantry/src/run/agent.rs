@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::host::Host;
 use crate::cli::AgentFlags;
 use crate::paths::Paths;
+use crate::profile;
 
 /// The pause program, built beside this binary.
 const PAUSE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));
@@ -21,7 +22,7 @@ const PAUSE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));
 /// Starts the agent; it ends when `stop` is cancelled.
 pub fn start(
     paths: &Paths,
-    flags: &AgentFlags,
+    (flags, defaults): (&AgentFlags, &profile::Settings),
     (kubeconfig, servers): (&Path, &[String]),
     host: &Host,
     stop: &CancellationToken,
@@ -32,6 +33,11 @@ pub fn start(
     config.node_ip = Some(host.address);
     config.containerd_socket.clone_from(&flags.containerd_socket);
     config.registry_config_dir.clone_from(&flags.registry_config);
+    config.seccomp_default = flags.seccomp_default.unwrap_or(defaults.seccomp_default);
+    config.pod_pid_limit = match flags.pod_max_pids {
+        Some(count) => u32::try_from(count).ok(),
+        None => defaults.pod_pid_limit,
+    };
     let (told, ready) = watch::channel(false);
     config.progress = Arc::new(move |step| {
         if step == Step::Ready {

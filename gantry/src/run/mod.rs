@@ -1,8 +1,11 @@
 //! The long-running commands: `up`, `server`, `agent`. Wiring only; what the parts do is theirs.
 
 mod access;
+mod admission;
 mod agent;
+mod audit;
 mod bootstrap;
+mod encryption;
 mod format;
 mod host;
 mod operations;
@@ -20,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli;
 use crate::paths::Paths;
 use crate::process;
+use crate::profile::{self, Profile};
 use steps::Steps;
 
 pub use format::refuse_other_formats;
@@ -35,11 +39,12 @@ pub async fn up(flags: cli::Up) -> Result<()> {
     refuse_other_formats(&paths)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
+    let defaults = told(flags.defaults.profile);
     let stop = until_told();
-    let Some(mut server) = unless(&stop, server::start(&paths, &flags.server, &host, &steps)).await? else {
+    let Some(mut server) = unless(&stop, server::start(&paths, (&flags.server, defaults), &host, &steps)).await? else {
         return Ok(());
     };
-    let agent = agent::start(&paths, &flags.agent, (&paths.node_kubeconfig(), &[]), &host, &stop)?;
+    let agent = agent::start(&paths, (&flags.agent, defaults), (&paths.node_kubeconfig(), &[]), &host, &stop)?;
     let (ready, mut agent) = (agent.ready(), agent.task);
     let ready = async {
         ready.await;
@@ -76,8 +81,9 @@ pub async fn server(flags: cli::Server) -> Result<()> {
     refuse_other_formats(&paths)?;
     let _held = process::hold(&paths)?;
     let host = host::Host::find(flags.node_name.as_deref())?.advertised_as(flags.server.advertise_address);
+    let defaults = told(flags.defaults.profile);
     let stop = until_told();
-    let Some(mut server) = unless(&stop, server::start(&paths, &flags.server, &host, &steps)).await? else {
+    let Some(mut server) = unless(&stop, server::start(&paths, (&flags.server, defaults), &host, &steps)).await? else {
         return Ok(());
     };
     println!("run the agent with:  gantry agent --kubeconfig {}", paths.node_kubeconfig().display());
@@ -101,8 +107,9 @@ pub async fn agent(flags: cli::Agent) -> Result<()> {
     let agent_paths = Paths::new(&paths.agent())?;
     let _held = process::hold(&agent_paths)?;
     let host = host::Host::find(flags.agent.node_name.as_deref())?;
+    let defaults = told(flags.defaults.profile);
     let stop = until_told();
-    let agent = agent::start(&paths, &flags.agent, (&kubeconfig, &flags.servers), &host, &stop)?;
+    let agent = agent::start(&paths, (&flags.agent, defaults), (&kubeconfig, &flags.servers), &host, &stop)?;
     steps.done(&format!("agent of node {} runs", host.name));
     let ended = tokio::select! {
         ended = agent.task => ended.context("the agent")?,
@@ -110,6 +117,15 @@ pub async fn agent(flags: cli::Agent) -> Result<()> {
     };
     stop.cancel();
     ended
+}
+
+/// The defaults of the profile; each is told to who wants to hear what is going on.
+fn told(profile: Profile) -> &'static profile::Settings {
+    let settings = profile.settings();
+    for (setting, value) in settings.rows() {
+        tracing::info!(setting, value, "the profile's default");
+    }
+    settings
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.

@@ -13,7 +13,9 @@ use gantry_server::{Content as Body, Extension, Reply};
 use http::Method;
 use serde_json::{Value, json};
 
+use super::encryption::{Encryption, key_file};
 use super::storage::Storage;
+use crate::cli::StoreFlags;
 use crate::paths::Paths;
 
 /// What the store's format file says, for the manifest.
@@ -23,16 +25,22 @@ const EMBEDDED_FORMAT: &str = "gantry-store";
 pub struct Operations {
     cluster: Arc<Cluster>,
     keeper: Arc<Keeper>,
+    encryption: Arc<Encryption>,
 }
 
 impl Operations {
-    /// Of this server; `cluster_key` is a file of its own that a new machine needs, too.
-    pub fn new(cluster: &Arc<Cluster>, storage: &Storage, paths: &Paths, cluster_key: Option<&Path>) -> Arc<Self> {
-        let files = files(paths.pki(), cluster_key.map(Path::to_owned));
+    /// Of this server; the flags name files of its own that a new machine needs, too.
+    pub fn new(
+        cluster: &Arc<Cluster>,
+        (storage, encryption): (&Storage, &Arc<Encryption>),
+        paths: &Paths,
+        flags: &StoreFlags,
+    ) -> Result<Arc<Self>> {
+        let files = files(paths.pki(), flags, !encryption.store().ring_keys().is_empty())?;
         let (source, format) = source(storage, &paths.store());
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let keeper = Arc::new(Keeper::new(cluster.clone(), source, files, version, format));
-        Arc::new(Operations { cluster: cluster.clone(), keeper })
+        Ok(Arc::new(Operations { cluster: cluster.clone(), keeper, encryption: encryption.clone() }))
     }
 
     /// What makes the scheduled backups.
@@ -67,6 +75,14 @@ impl Operations {
         Ok(reply(200, &json!({ "schedule": schedule, "record": record })))
     }
 
+    async fn encryption(&self, method: &Method) -> Reply {
+        let answered = match *method {
+            Method::POST => self.encryption.rotate().await,
+            _ => self.encryption.status().await,
+        };
+        answered.map_or_else(|error| refusal(500, "InternalError", &error.to_string()), |value| reply(200, &value))
+    }
+
     fn examine(&self) -> Reply {
         let (stats, now) = (self.cluster.store().stats(), self.cluster.now());
         let report = crate::commands::doctor::examine_view(&self.cluster.view());
@@ -90,6 +106,9 @@ impl Extension for Operations {
             ("/gantry/v1/backup/schedule", &Method::GET | &Method::PUT | &Method::DELETE) => {
                 self.schedule(method, &body).await
             }
+            ("/gantry/v1/encryption", &Method::GET) | ("/gantry/v1/encryption/rotate", &Method::POST) => {
+                Ok(self.encryption(method).await)
+            }
             ("/gantry/v1/doctor", &Method::GET) => Ok(self.examine()),
             _ => return None,
         };
@@ -100,7 +119,7 @@ impl Extension for Operations {
     }
 
     fn metrics(&self) -> String {
-        self.keeper.metrics()
+        self.keeper.metrics() + &self.encryption.metrics()
     }
 }
 
@@ -124,28 +143,49 @@ pub fn source(storage: &Storage, folder: &Path) -> (Box<dyn Source>, String) {
     }
 }
 
-/// Everything in the folder of keys but the key of the backups themselves, which is of no use under its own seal.
-pub fn files(pki: PathBuf, cluster_key: Option<PathBuf>) -> gantry_backup::Files {
-    Box::new(move || {
+/// Everything in the folder of keys but the key of the backups themselves, which is of no use under its own seal; and the
+/// key of what is encrypted in the store, where something is: a backup without it is refused.
+pub fn files(pki: PathBuf, flags: &StoreFlags, encrypted: bool) -> Result<gantry_backup::Files> {
+    let encryption_key = key_file(flags)?;
+    let cluster_key = flags.cluster_key_file.clone();
+    Ok(Box::new(move || {
         let mut files = Vec::new();
         for entry in std::fs::read_dir(&pki)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let kept = [".crt", ".key", ".pub"].iter().any(|end| name.ends_with(end));
-            if kept && name != crate::paths::BACKUP_KEY && name != CLUSTER_KEY && entry.file_type()?.is_file() {
+            if kept
+                && name != crate::paths::BACKUP_KEY
+                && name != CLUSTER_KEY
+                && name != ENCRYPTION_KEY
+                && entry.file_type()?.is_file()
+            {
                 files.push(File { name: format!("pki/{name}"), bytes: std::fs::read(entry.path())?.into() });
             }
         }
         if let Some(key) = &cluster_key {
             files.push(File { name: format!("pki/{CLUSTER_KEY}"), bytes: std::fs::read(key)?.into() });
         }
+        // What is encrypted in the store is so in a backup as well, under the backup's own seal.
+        if encrypted && cluster_key.as_ref() != Some(&encryption_key) {
+            let needed = |error: std::io::Error| {
+                let file = encryption_key.display();
+                let why =
+                    format!("{file}: {error}; a backup needs the key of what is encrypted (--encryption-key-file)");
+                std::io::Error::new(error.kind(), why)
+            };
+            let bytes = std::fs::read(&encryption_key).map_err(needed)?.into();
+            files.push(File { name: format!("pki/{ENCRYPTION_KEY}"), bytes });
+        }
         files.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(files)
-    })
+    }))
 }
 
 /// Under which name the cluster key lies in a restored data directory.
 pub const CLUSTER_KEY: &str = "cluster.key";
+/// The same of the key of what is encrypted in the store.
+pub const ENCRYPTION_KEY: &str = "encryption.key";
 
 fn reply(code: u16, value: &Value) -> Reply {
     Reply { code, content_type: "application/json", content: Body::Whole(value.to_string().into()) }

@@ -7,27 +7,31 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use gantry_cluster::{Cluster, OpenError, Setup, Topic, WatchFrom};
+use gantry_controllers::Signatory;
 use gantry_kinds::NODE;
 use gantry_registry::Settings;
 use gantry_runner::Parts;
 use gantry_scheduler::Scheduler;
-use gantry_server::{Config, FrontProxy, Server, Tls, Version};
+use gantry_server::{AuditConfig, Authorization, AuthorizationFlags, Config, FrontProxy, Server, Tls, Version};
 use gantry_view::Object;
 use k8s_openapi::api::core::v1::Node;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::admission::Admission;
+use super::encryption::Encryption;
 use super::host::Host;
 use super::operations::Operations;
 use super::presence::Presence;
 use super::steps::{END_WAIT, Steps};
 use super::storage::{Storage, patiently};
-use super::{access, bootstrap, in_url};
+use super::{access, audit, bootstrap, in_url};
 use crate::cli::{ServerFlags, StoreChoice};
 use crate::failpoints::failpoint;
 use crate::kubeconfig;
 use crate::paths::Paths;
 use crate::pki::{self, Pki};
+use crate::profile;
 
 /// Issuer of service-account tokens, upstream's default.
 const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
@@ -43,6 +47,7 @@ pub struct Running {
     runner: JoinHandle<()>,
     presence: Option<JoinHandle<()>>,
     backups: JoinHandle<()>,
+    rewriting: JoinHandle<()>,
     stop: watch::Sender<bool>,
     /// Where the API is, as told to the user.
     url: String,
@@ -51,26 +56,42 @@ pub struct Running {
 }
 
 /// Starts everything of the server half, and writes the kubeconfigs.
-pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Steps) -> Result<Running> {
+pub async fn start(
+    paths: &Paths,
+    (flags, defaults): (&ServerFlags, &profile::Settings),
+    host: &Host,
+    steps: &Steps,
+) -> Result<Running> {
     failpoint!("gantry::before_store");
-    let settings = Settings { api_port: flags.listen.port(), ..Settings::default() };
+    let admission = Admission::new(&flags.admission, defaults)?;
+    let audit = audit::config(&flags.audit, defaults, paths)?;
+    let authorization = AuthorizationFlags::from(&flags.authorization).authorization().map_err(|why| anyhow!(why))?;
+    let settings = Settings {
+        api_port: flags.listen.port(),
+        plugins: admission.plugins,
+        pod_security: admission.pod_security.clone(),
+        placement: admission.placement.clone(),
+        limited_resources: admission.limited_resources.clone(),
+        ..Settings::default()
+    };
     let storage = Storage::open(paths, &flags.store).await?;
     if let Some(key_file) = &flags.store.cluster_key_file {
         pki::agree(&*storage.store(), &paths.pki(), key_file).await?;
     }
     let pki = access::certificates(paths, flags, host, &settings)?;
     steps.done("certificates");
-    let cluster = open(&storage, settings).await?;
+    let encryption = Encryption::open(&storage, paths, flags, defaults.encrypt_secrets).await?;
+    let cluster = open(&encryption, settings).await?;
     steps.done(&format!("store at revision {}", cluster.view().revision()));
     bootstrap::fill(&cluster).await?;
     steps.done("first objects");
     failpoint!("gantry::after_first_objects");
-    let server = listen(&pki, flags, host, &cluster).await?;
+    let server = listen(&pki, (flags, admission, audit, authorization), host, &cluster).await?;
     let port = server.address().port();
     let url = url(reachable(server.address().ip()), port);
     // An agent may be on another machine, where only servers of a cluster of several are expected.
     let for_node = if storage.store().shared() { self::url(host.address, port) } else { url.clone() };
-    let operations = Operations::new(&cluster, &storage, paths, flags.store.cluster_key_file.as_deref());
+    let operations = Operations::new(&cluster, (&storage, &encryption), paths, &flags.store)?;
     server.extend(operations.clone());
     let merged = access::kubeconfigs(paths, flags, host, &pki, (&url, &for_node))?;
     steps.done(&format!("API at {url}"));
@@ -81,13 +102,19 @@ pub async fn start(paths: &Paths, flags: &ServerFlags, host: &Host, steps: &Step
     });
     let node_grace_seconds = flags.node_monitor_grace_period;
     let settings = gantry_controllers::Settings { node_grace_seconds, ..controller_settings(&pki, host, port) };
-    let parts = move || Parts { controllers: gantry_controllers::all(&settings), scheduler: Scheduler::new() };
+    let signatory: Arc<dyn Signatory> = Arc::new(pki::Signer::new(&pki.authority)?);
+    let parts = move || {
+        let mut controllers = gantry_controllers::all(&settings);
+        controllers.extend(gantry_controllers::signers(&settings, &signatory));
+        Parts { controllers, scheduler: Scheduler::new() }
+    };
     let keeper = operations.keeper();
     let backups = tokio::spawn(async move { keeper.run().await });
+    let rewriting = tokio::spawn(encryption.keep(cluster.clone()));
     let runner = tokio::spawn(gantry_runner::run(cluster.clone(), parts, stopped));
     steps.done("controllers and scheduler");
     let admin = paths.admin_kubeconfig();
-    Ok(Running { cluster, storage, server, runner, presence, backups, stop, url, merged, admin })
+    Ok(Running { cluster, storage, server, runner, presence, backups, rewriting, stop, url, merged, admin })
 }
 
 impl Running {
@@ -129,6 +156,7 @@ impl Running {
         self.stop.send_replace(true);
         // One that is under way leaves nothing behind.
         self.backups.abort();
+        self.rewriting.abort();
         // Both say to the other servers that this one goes.
         let farewell = async {
             let _ = self.runner.await;
@@ -184,9 +212,9 @@ fn is_ready(object: &Object) -> bool {
     conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True")
 }
 
-async fn open(storage: &Storage, settings: Settings) -> Result<Arc<Cluster>> {
+async fn open(encryption: &Encryption, settings: Settings) -> Result<Arc<Cluster>> {
     let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().context("eight bytes")?);
-    let open = || Cluster::open(storage.store(), Setup::new(settings.clone(), seed));
+    let open = || Cluster::open(Arc::new(encryption.store().clone()), Setup::new(settings.clone(), seed));
     let reason = |error: &OpenError| match error {
         OpenError::Read(error) => Some(error.clone()),
         OpenError::Malformed { .. } => None,
@@ -194,7 +222,12 @@ async fn open(storage: &Storage, settings: Settings) -> Result<Arc<Cluster>> {
     patiently(open, reason).await.context("reading the store")
 }
 
-async fn listen(pki: &Pki, flags: &ServerFlags, host: &Host, cluster: &Arc<Cluster>) -> Result<Server> {
+async fn listen(
+    pki: &Pki,
+    (flags, admission, audit, authorization): (&ServerFlags, Admission, Option<AuditConfig>, Authorization),
+    host: &Host,
+    cluster: &Arc<Cluster>,
+) -> Result<Server> {
     let config = Config {
         listen: flags.listen,
         tls: Tls {
@@ -218,6 +251,10 @@ async fn listen(pki: &Pki, flags: &ServerFlags, host: &Host, cluster: &Arc<Clust
             build_date: String::new(),
         },
         goaway_chance: flags.goaway_chance,
+        anonymous: admission.anonymous,
+        event_limits: admission.event_limits,
+        audit,
+        authorization,
         cluster: cluster.clone(),
     };
     Ok(Server::start(config).await?)

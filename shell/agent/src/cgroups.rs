@@ -63,6 +63,9 @@ impl Cgroups {
             {
                 write(&folder, "memory.limit_in_bytes", &memory.to_string())?;
             }
+            if has("pids") {
+                write(&folder, "pids.max", &pids(resources))?;
+            }
         }
         Ok(())
     }
@@ -84,7 +87,12 @@ impl Cgroups {
         write(&folder, "cpu.weight", &weight(resources.cpu_shares).to_string())?;
         let quota = resources.cpu_quota.map_or("max".to_owned(), |quota| quota.to_string());
         write(&folder, "cpu.max", &format!("{quota} {PERIOD}"))?;
-        write(&folder, "memory.max", &resources.memory.map_or("max".to_owned(), |memory| memory.to_string()))
+        write(&folder, "memory.max", &resources.memory.map_or("max".to_owned(), |memory| memory.to_string()))?;
+        // A kernel that cannot count processes can do without a limit of them, not with one.
+        if resources.pids.is_none() && !folder.join("pids.max").exists() {
+            return Ok(());
+        }
+        write(&folder, "pids.max", &pids(resources))
     }
 
     /// Kills what is left in a cgroup and removes it and all below it, in every hierarchy.
@@ -146,6 +154,11 @@ fn write(folder: &Path, file: &str, value: &str) -> Result<(), AgentError> {
     fs::write(&path, value).map_err(AgentError::at("write", &path))
 }
 
+/// What `pids.max` is to say.
+fn pids(resources: &Resources) -> String {
+    resources.pids.map_or("max".to_owned(), |pids| pids.to_string())
+}
+
 fn kill_all(folder: &Path) {
     each_folder(folder, &mut |folder| {
         for pid in fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default().lines() {
@@ -191,6 +204,27 @@ fn parse(mounts: &str) -> Vec<Hierarchy> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processes_are_limited_in_both_versions() {
+        let limited = Resources { pids: Some(7), ..cgroup() };
+        for (controllers, unified) in [(vec!["pids".to_owned()], false), (Vec::new(), true)] {
+            let mount = tempfile::tempdir().unwrap();
+            let cgroups =
+                Cgroups { hierarchies: vec![Hierarchy { mount: mount.path().to_owned(), controllers, unified }] };
+            let says = || fs::read_to_string(mount.path().join("gantry/pod1/pids.max")).ok();
+            cgroups.ensure("/gantry/pod1", &cgroup()).unwrap();
+            assert_eq!(says(), if unified { None } else { Some("max".to_owned()) });
+            cgroups.ensure("/gantry/pod1", &limited).unwrap();
+            assert_eq!(says(), Some("7".to_owned()));
+            cgroups.ensure("/gantry/pod1", &cgroup()).unwrap();
+            assert_eq!(says(), Some("max".to_owned()));
+        }
+    }
+
+    fn cgroup() -> Resources {
+        Resources { cpu_shares: 2, ..Resources::default() }
+    }
 
     #[test]
     fn both_versions_are_found() {

@@ -50,6 +50,10 @@ pub struct Config {
     pub cgroup_root: String,
     /// The node's address; the first one of the machine that is not loopback where none is given.
     pub node_ip: Option<IpAddr>,
+    /// Whether containers that say nothing of seccomp get the runtime's profile.
+    pub seccomp_default: bool,
+    /// How many processes and threads a pod may have; `None` for as many as the node.
+    pub pod_pid_limit: Option<u32>,
     /// What the node says its version is.
     pub version: String,
     /// Hears of the start.
@@ -75,6 +79,8 @@ impl Config {
             service_cidr: Self::SERVICE_CIDR.to_owned(),
             cgroup_root: "/gantry".to_owned(),
             node_ip: None,
+            seccomp_default: true,
+            pod_pid_limit: None,
             version: format!("v1.37.2+gantry.{}", env!("CARGO_PKG_VERSION")),
             progress: Arc::new(|_| {}),
         }

@@ -80,6 +80,12 @@ pub(crate) const TOKEN_SHARE: i64 = 80;
 pub(crate) const TOKEN_RETRY: Duration = Duration::from_secs(10);
 /// Longest time that a token is used, whatever its life.
 pub(crate) const TOKEN_LONGEST: Duration = Duration::from_secs(24 * 3600);
+/// How long a signer is waited for before the start of a pod is told to have failed, and tried again.
+pub(crate) const CERTIFICATE_WAIT: Duration = Duration::from_secs(20);
+/// How long a signer is waited for while a pod still has a certificate.
+pub(crate) const CERTIFICATE_GLANCE: Duration = Duration::from_secs(2);
+/// The wait before a signer that refused to renew a certificate is asked again.
+pub(crate) const CERTIFICATE_AGAIN: Duration = Duration::from_secs(600);
 /// How long the first contents of ConfigMaps, Secrets and Services are waited for.
 pub(crate) const SOURCES_WAIT: Duration = Duration::from_secs(60);
 /// How long connecting to a pod's port may take.

@@ -5,7 +5,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use gantry_kinds::{KindRef, Status};
-use gantry_registry::{Answers, Context, Decision, Request, Settings, Write, decide};
+use gantry_policy::{Attributes, Chain, Verdict};
+use gantry_registry::{Answers, Ask, Context, Decision, Request, Settings, Write, decide};
 use gantry_store::{Commit, Store, StoreError, Txn};
 use gantry_view::{ObjectKey, Turn, View};
 use jiff::Timestamp;
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
 use crate::clock::{Clock, SystemClock};
+use crate::contention::{Contention, Held};
 use crate::election::{Epoch, Leadership};
 use crate::failpoints::failpoint;
 use crate::feed::{Feed, WatchFrom};
@@ -94,6 +96,9 @@ pub struct Cluster {
     metrics: Metrics,
     /// Who answers what decisions ask.
     oracle: OnceLock<Arc<dyn Oracle>>,
+    contention: Contention,
+    /// Who says who may do what.
+    authorizers: RwLock<Arc<Chain>>,
 }
 
 impl Cluster {
@@ -118,6 +123,8 @@ impl Cluster {
             horizon: AtomicU64::new(0),
             metrics: Metrics::default(),
             oracle: OnceLock::new(),
+            contention: Contention::default(),
+            authorizers: RwLock::default(),
         });
         tokio::spawn(follow::follow(Arc::downgrade(&cluster), watch));
         tokio::spawn(compact::keep_compacting(Arc::downgrade(&cluster)));
@@ -251,12 +258,14 @@ impl Cluster {
     }
 
     async fn carry_out(&self, request: Request, epoch: Option<Epoch>) -> Result<Reply, Box<Status>> {
+        self.readable(request.target.kind)?;
         // Only a commit proves that the view it was decided on was the newest; every other answer needs to be
         // decided on one that is known to be.
         let mut fresh = !self.store.shared();
+        let mut turn: Option<Held> = None;
         for _ in 0..COMMIT_ATTEMPTS {
             failpoint!("cluster::before_decide");
-            let decision = self.decide(&request).await;
+            let (decision, asked) = self.decide(&request).await;
             if !fresh && !matches!(decision, Decision::Commit { .. }) {
                 self.confirmed().await?;
                 fresh = true;
@@ -273,7 +282,15 @@ impl Cluster {
                     (writes, guards, Reply { code, body: reply, warnings })
                 }
             };
-            match self.commit(transaction(&writes, &guards, epoch), epoch).await? {
+            let txn = transaction(&writes, &guards, epoch);
+            // Who had to ask outside keeps nobody waiting for that.
+            if turn.is_none() && !asked {
+                turn = self.contention.join(txn.compare.iter().map(|(key, _)| &key[..])).await;
+                if turn.is_some() {
+                    continue;
+                }
+            }
+            match self.commit(txn, epoch).await? {
                 Commit::Done(at) => {
                     Metrics::count(&self.metrics.commits);
                     stamp(&mut reply.body, at);
@@ -283,36 +300,70 @@ impl Cluster {
                 Commit::Conflict { key, .. } if Epoch::is_fence(&key) => {
                     return Err(Box::new(Status::new(409, "LeadershipLost", "another server has taken the lead")));
                 }
-                Commit::Conflict { .. } => Metrics::count(&self.metrics.conflicts),
+                Commit::Conflict { key, .. } => {
+                    Metrics::count(&self.metrics.conflicts);
+                    turn = if asked { None } else { self.contention.lost(&key, turn.take()).await };
+                }
             }
         }
         Err(Box::new(conflict_after_all(&request)))
     }
 
+    /// May this be done? What authorizers outside say is asked for without holding the view, and noted in `answers`, so
+    /// that a decision about the same asks nobody twice.
+    pub async fn authorize(&self, asked: &Attributes<'_>, answers: &mut Answers) -> Verdict {
+        loop {
+            let authorizers = self.authorizers();
+            let decided = authorizers.decide(&self.view(), asked, &|question| answers.verdict(question));
+            match decided {
+                Ok(verdict) => return verdict,
+                Err(_) if answers.count() >= ASKS => {
+                    let error = "the authorizers ask without an end".to_owned();
+                    return Verdict { error, ..Verdict::default() };
+                }
+                Err(question) => self.consulted(Ask::Authorize(question), answers).await,
+            }
+        }
+    }
+
+    /// Who says who may do what.
+    pub fn authorizers(&self) -> Arc<Chain> {
+        self.authorizers.read().clone()
+    }
+
+    /// Says who says who may do what, from now on.
+    pub fn set_authorizers(&self, authorizers: Chain) {
+        *self.authorizers.write() = Arc::new(authorizers);
+    }
+
+    /// Has a question answered outside, and notes the answer.
+    async fn consulted(&self, ask: Ask, answers: &mut Answers) {
+        let answer = match self.oracle.get() {
+            Some(oracle) => oracle.answer(&ask).await,
+            None => vec![Err("nobody is there to ask".to_owned())],
+        };
+        answers.note(ask, answer);
+    }
+
     /// Decides on the view as it is, as often as a question must first be answered outside: the view is not held
-    /// meanwhile, and what has changed is what the next attempt sees.
-    async fn decide(&self, request: &Request) -> Decision {
+    /// meanwhile, and what has changed is what the next attempt sees. Also says whether anything had to be asked.
+    async fn decide(&self, request: &Request) -> (Decision, bool) {
         let (now, seed, mut answers) = (self.now(), self.next_seed(), Answers::default());
         loop {
             let decision = {
-                let context = Context { now, seed, settings: &self.settings, answers: &answers };
+                let authorizers = &self.authorizers();
+                let context = Context { now, seed, settings: &self.settings, authorizers, answers: &answers };
                 decide(&self.state.read().view, request, &context)
             };
             match decision {
-                Decision::Ask(ask) if answers.count() < ASKS => {
-                    let answer = match self.oracle.get() {
-                        Some(oracle) => oracle.answer(&ask).await,
-                        None => vec![Err("nobody is there to ask".to_owned())],
-                    };
-                    answers.note(*ask, answer);
-                }
-                decision => return decision,
+                Decision::Ask(ask) if answers.count() < ASKS => self.consulted(*ask, &mut answers).await,
+                decision => return (decision, answers.count() > 0),
             }
         }
     }
 
     /// Commits, and waits until the view shows the commit, or what it met. A term in which that fails is in doubt.
-    async fn commit(&self, txn: Txn, epoch: Option<Epoch>) -> Result<Commit, Box<Status>> {
+    pub(crate) async fn commit(&self, txn: Txn, epoch: Option<Epoch>) -> Result<Commit, Box<Status>> {
         failpoint!("cluster::before_commit");
         let committed = timeout(COMMIT_WAIT, self.store.commit(txn)).await;
         failpoint!("cluster::after_commit");
@@ -400,7 +451,13 @@ fn unavailable(message: String) -> Status {
 
 /// Whether an error says that the transaction did not happen and never will.
 fn changed_nothing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unavailable { .. } | StoreError::Full { .. } | StoreError::TooLarge { .. })
+    matches!(
+        error,
+        StoreError::Unavailable { .. }
+            | StoreError::Full { .. }
+            | StoreError::TooLarge { .. }
+            | StoreError::Encryption { .. }
+    )
 }
 
 fn slow(what: &str) -> Status {

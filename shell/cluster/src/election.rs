@@ -32,6 +32,11 @@ impl Epoch {
         (Bytes::from_static(EPOCH), self.0)
     }
 
+    /// The last term that began.
+    pub(crate) fn of(leadership: &Leadership) -> Self {
+        Epoch(leadership.epoch)
+    }
+
     /// Whether this key is the one that fences.
     pub(crate) fn is_fence(key: &[u8]) -> bool {
         key == EPOCH

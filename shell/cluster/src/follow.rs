@@ -93,7 +93,7 @@ fn find(entry: Entry) -> Result<Found, OpenError> {
 /// Kinds by group and plural: the table's, and those that the registry keeps for itself.
 ///
 /// Any other group with a domain is a custom kind's, whose definition may be read before, after, or not at all.
-fn find_kind(value: Option<&[u8]>) -> impl Fn(&str, &str, bool) -> Option<KindRef> {
+pub(crate) fn find_kind(value: Option<&[u8]>) -> impl Fn(&str, &str, bool) -> Option<KindRef> {
     move |group, plural, namespaced| {
         let known = gantry_registry::stored_kinds().find(|k| k.group == group && k.plural == plural);
         known.or_else(|| {

@@ -15,6 +15,12 @@ pub(crate) fn encode(key: &ObjectKey) -> Bytes {
     Bytes::from(format!("/registry/{group}/{}/{}/{}", key.kind.plural, key.namespace, key.name))
 }
 
+/// What the keys of all objects of a kind begin with.
+pub(crate) fn prefix(kind: KindRef) -> Bytes {
+    let group = if kind.group.is_empty() { "core" } else { kind.group };
+    Bytes::from(format!("/registry/{group}/{}/", kind.plural))
+}
+
 /// The object that a store's key names; `None` for a kind that nobody knows. Kinds are found by group, plural, and
 /// whether the object is in a namespace.
 pub(crate) fn decode(key: &[u8], find: impl Fn(&str, &str, bool) -> Option<KindRef>) -> Option<ObjectKey> {

@@ -8,6 +8,7 @@
 mod clock;
 mod cluster;
 mod compact;
+mod contention;
 mod election;
 mod failpoints;
 mod feed;
@@ -17,6 +18,7 @@ pub mod limits;
 mod metrics;
 mod oracle;
 mod reached;
+mod rewrite;
 mod topics;
 
 pub use clock::{Clock, SystemClock};

@@ -8,6 +8,10 @@ pub const HISTORY_CHANGES: usize = 16_384;
 pub const FEED_CHANGES: usize = 16_384;
 /// How often a write is decided anew when somebody else was faster.
 pub const COMMIT_ATTEMPTS: usize = 32;
+/// Turns that those who lost a commit share.
+pub const TURNS: usize = 64;
+/// How long one waits for a turn before trying without.
+pub const TURN_WAIT: Duration = Duration::from_secs(2);
 /// Questions that one decision may have answered outside.
 pub const ASKS: usize = 64;
 /// How long a write waits for the view to show it.

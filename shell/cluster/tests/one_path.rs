@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use gantry_cluster::{Cluster, Reply, Setup, Topic, WatchFrom};
 use gantry_kinds::{CONFIG_MAP, NAMESPACE, SERVICE, Status};
 use gantry_registry::{Body, DeleteOptions, Operation, Options, PatchKind, Request, Settings, Target, User, bootstrap};
-use gantry_store::{MemoryStore, Store};
+use gantry_store::{Commit, MemoryStore, Range, Stats, Store, StoreError, Txn, Watch};
 use serde_json::{Value, json};
 
 fn admin() -> User {
@@ -65,11 +67,10 @@ async fn one_of_two_racers_wins() {
     assert_eq!(won, 1);
 }
 
-#[tokio::test]
-async fn patches_that_meet_are_decided_anew() {
-    let cluster = open(Arc::new(MemoryStore::new()), 3).await;
-    create(&cluster, "shared").await.unwrap();
-    let patches = (0..16).map(|n| {
+/// The data of a map that so many patch at the same time, each its own key.
+async fn patched_at_once(cluster: &Arc<Cluster>, count: usize) -> Value {
+    create(cluster, "shared").await.unwrap();
+    let patches = (0..count).map(|n| {
         let cluster = cluster.clone();
         let patch = json!({"data": {format!("key{n}"): "there"}});
         let patch = request(config_map("shared"), Operation::Patch(PatchKind::Merge, Body::from(patch)));
@@ -78,8 +79,56 @@ async fn patches_that_meet_are_decided_anew() {
     for patch in patches.collect::<Vec<_>>() {
         patch.await.unwrap().expect("no patch conflicts with another");
     }
-    let data = cluster.view().get(&CONFIG_MAP, "default", "shared").unwrap().value()["data"].clone();
+    cluster.view().get(&CONFIG_MAP, "default", "shared").unwrap().value()["data"].clone()
+}
+
+#[tokio::test]
+async fn patches_that_meet_are_decided_anew() {
+    let cluster = open(Arc::new(MemoryStore::new()), 3).await;
+    let data = patched_at_once(&cluster, 16).await;
     assert_eq!(data.as_object().unwrap().len(), 17, "none is lost: {data}");
+}
+
+/// A store that takes its time: of those who are under way together, one wins.
+struct Slow(MemoryStore);
+
+#[async_trait]
+impl Store for Slow {
+    fn revision(&self) -> u64 {
+        self.0.revision()
+    }
+    async fn latest(&self) -> Result<u64, StoreError> {
+        self.0.latest().await
+    }
+    fn shared(&self) -> bool {
+        self.0.shared()
+    }
+    fn stats(&self) -> Stats {
+        self.0.stats()
+    }
+    fn compacted(&self) -> u64 {
+        self.0.compacted()
+    }
+    async fn range(&self, prefix: Bytes) -> Result<Range, StoreError> {
+        self.0.range(prefix).await
+    }
+    async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
+        tokio::task::yield_now().await;
+        self.0.commit(txn).await
+    }
+    fn watch(&self, from: u64) -> Result<Watch, StoreError> {
+        self.0.watch(from)
+    }
+    async fn compact(&self, revision: u64) -> Result<bool, StoreError> {
+        self.0.compact(revision).await
+    }
+}
+
+#[tokio::test]
+async fn a_crowd_takes_turns() {
+    let cluster = open(Arc::new(Slow(MemoryStore::new())), 3).await;
+    let data = patched_at_once(&cluster, 300).await;
+    assert_eq!(data.as_object().unwrap().len(), 301);
 }
 
 #[tokio::test]

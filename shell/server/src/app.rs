@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Version;
 use crate::aggregation::Aggregation;
-use crate::authn::Keys;
+use crate::audit::{Auditor, Trail};
+use crate::authn::Credentials;
+use crate::authz::Authorizers;
 use crate::discovery::Discovery;
 use crate::extension::Extension;
 use crate::fairness::Fairness;
@@ -28,7 +30,7 @@ use crate::webhook::Webhooks;
 /// What all requests share.
 pub(crate) struct App {
     pub cluster: Arc<Cluster>,
-    pub keys: Keys,
+    pub credentials: Credentials,
     pub tunnels: Arc<Tunnels>,
     pub metrics: Arc<Metrics>,
     pub fairness: Fairness,
@@ -36,6 +38,7 @@ pub(crate) struct App {
     pub discovery: Discovery,
     pub openapi: OpenApi,
     pub webhooks: Arc<Webhooks>,
+    pub authorizers: Arc<Authorizers>,
     pub aggregation: Aggregation,
     pub converted: Arc<ConvertedChanges>,
     pub version: Version,
@@ -43,6 +46,8 @@ pub(crate) struct App {
     pub advertise: String,
     /// Which clients are asked to take another connection.
     pub farewell: Farewell,
+    /// Writes down who asked for what; where that is wanted.
+    pub auditor: Option<Arc<Auditor>>,
     /// What the program around the server adds.
     pub extension: OnceLock<Arc<dyn Extension>>,
     pub ready: AtomicBool,
@@ -70,6 +75,8 @@ pub(crate) struct Call {
     pub asked: Asked,
     pub query: Query,
     pub headers: HeaderMap,
+    /// What the audit log will say of it.
+    pub trail: Arc<Trail>,
 }
 
 impl Call {

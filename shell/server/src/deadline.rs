@@ -35,7 +35,7 @@ pub(crate) fn of(asked: &Asked, query: &Query) -> Result<Option<Duration>, Refus
 }
 
 /// Nanoseconds of a duration as Go writes it: `1h2m3.5s`, `-20ms`, `0`.
-fn duration(text: &str) -> Option<i64> {
+pub(crate) fn duration(text: &str) -> Option<i64> {
     let (sign, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (-1.0, rest),
         None => (1.0, text.strip_prefix('+').unwrap_or(text)),

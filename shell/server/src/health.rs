@@ -13,13 +13,16 @@ pub(crate) struct Health {
     pub serving: bool,
     /// The store confirms that the view is the newest.
     pub store: bool,
+    /// The plugins that encrypt answer; `None` where there are none.
+    pub plugins: Option<bool>,
 }
 
 impl Health {
     /// Asks whatever can be asked.
     pub(crate) async fn find(cluster: &Cluster, serving: bool) -> Self {
         let confirmed = tokio::time::timeout(READINESS, cluster.confirmed()).await;
-        Health { serving, store: matches!(confirmed, Ok(Ok(()))) }
+        let plugins = tokio::time::timeout(READINESS, cluster.store().plugins_answer()).await;
+        Health { serving, store: matches!(confirmed, Ok(Ok(()))), plugins: plugins.unwrap_or(Some(false)) }
     }
 }
 
@@ -71,7 +74,7 @@ pub(crate) fn answer(probe: &str, check: &str, query: &Query, health: Health) ->
 
 /// The names of a probe's checks.
 pub(crate) fn names(probe: &str) -> impl Iterator<Item = &'static str> + use<> {
-    checks(probe, Health { serving: true, store: true }).into_iter().map(|(name, _)| name)
+    checks(probe, Health { serving: true, store: true, plugins: None }).into_iter().map(|(name, _)| name)
 }
 
 /// All checks as metrics.
@@ -94,6 +97,7 @@ fn checks(probe: &str, health: Health) -> Vec<(&'static str, bool)> {
     let mut checks = vec![("ping", true), ("log", true)];
     if probe != "livez" {
         checks.push(("etcd", health.store));
+        checks.extend(health.plugins.map(|good| ("kms-providers", good)));
     }
     if probe == "readyz" {
         checks.extend([
@@ -110,7 +114,7 @@ mod tests {
     use super::*;
 
     fn check(probe: &str, check: &str, query: &str, health: (bool, bool), expected: Option<u16>) {
-        let health = Health { serving: health.0, store: health.1 };
+        let health = Health { serving: health.0, store: health.1, plugins: None };
         let code = answer(probe, check, &Query::parse(Some(query)), health).map(|a| a.status().as_u16());
         assert_eq!(code, expected, "{probe} {check} {query} {health:?}");
     }
@@ -137,7 +141,7 @@ mod tests {
 
     #[test]
     fn every_check_is_a_metric() {
-        let text = slis(Health { serving: true, store: false });
+        let text = slis(Health { serving: true, store: false, plugins: None });
         assert!(text.contains("kubernetes_healthcheck{name=\"etcd\",type=\"readyz\"} 0"), "{text}");
         assert!(text.contains("kubernetes_healthcheck{name=\"ping\",type=\"livez\"} 1"), "{text}");
     }

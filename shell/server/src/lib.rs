@@ -6,11 +6,14 @@
 
 mod aggregation;
 mod app;
+mod audit;
 mod authn;
+mod authz;
 mod binary;
 mod connect;
 mod deadline;
 mod discovery;
+mod event_rates;
 mod extension;
 mod failpoints;
 mod fairness;
@@ -41,10 +44,14 @@ mod webhook;
 mod write;
 
 pub use aggregation::FrontProxy;
-pub use authn::KeyError;
+pub use audit::{AuditConfig, AuditLog, AuditMode};
+pub use authn::{Anonymous, KeyError};
+pub use authz::{Authorization, Flags as AuthorizationFlags};
+pub use event_rates::EventLimit;
 pub use extension::{Content, Extension, Reply};
 #[cfg(feature = "failpoints")]
 pub use failpoints::FAILPOINTS;
+pub use gantry_policy::audit::AuditPolicy;
 pub use server::{Config, Server, StartError, Version};
 pub use tls::{Tls, TlsError};
 pub use tunnel::Tunnels;

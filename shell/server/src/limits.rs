@@ -104,3 +104,27 @@ pub(crate) const ITEMS_MEASURED: usize = 64;
 pub(crate) const GATHERED_BYTES: usize = 32 << 10;
 /// A write of so many bytes is sent by itself.
 pub(crate) const GATHERED_WRITE: usize = 8 << 10;
+/// Keys of one limit of the rate of events that are told apart at the most.
+pub const EVENT_BUCKETS: usize = 4096;
+/// Audit events that wait to be written.
+pub const AUDIT_QUEUE: usize = 16_384;
+/// How long the thread that writes audit events sleeps when there are none.
+pub const AUDIT_FLUSH: Duration = Duration::from_secs(5);
+/// Bytes of an answer that the audit log takes in.
+pub const AUDIT_BODY_BYTES: usize = 4 << 20;
+/// Bytes of the answer of an authorizer outside.
+pub(crate) const AUTHORIZER_ANSWER_BYTES: usize = 1 << 20;
+/// Connections to an authorizer outside that wait for the next question.
+pub(crate) const AUTHORIZER_IDLE: usize = 16;
+/// Calls of one authorizer outside that are under way at a time; others wait within their time-out.
+pub(crate) const AUTHORIZER_CALLS: usize = 64;
+/// Answers of one authorizer outside that are kept.
+pub(crate) const AUTHORIZER_ANSWERS: usize = 8192;
+/// A question of more bytes is not kept.
+pub(crate) const AUTHORIZER_QUESTION_BYTES: usize = 10_000;
+/// How often an authorizer outside is called when it fails for the time being.
+pub(crate) const AUTHORIZER_TRIES: usize = 5;
+/// The pause before it is called again; each is half as long again as the one before.
+pub(crate) const AUTHORIZER_PAUSE: Duration = Duration::from_millis(500);
+/// How often the file of authorizers is looked at.
+pub(crate) const AUTHORIZATION_POLL: Duration = Duration::from_secs(5);

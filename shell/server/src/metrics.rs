@@ -156,8 +156,12 @@ impl Metrics {
         family(&mut out, "gantry_requests_turned_away_total", "counter", "Requests that were told to come back later.");
         sample(&mut out, "gantry_requests_turned_away_total", "", app.fairness.turned_away());
         app.fairness.write_metrics(&mut out);
+        app.authorizers.counts.write(&mut out);
         write_objects(&mut out, cluster);
         write_path(&mut out, cluster.metrics(), self.lagged.load(Ordering::Relaxed));
+        if let Some(auditor) = &app.auditor {
+            auditor.metrics(&mut out);
+        }
         store::write(&mut out, cluster);
         process::write(&mut out, self.started, version);
         out

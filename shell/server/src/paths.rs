@@ -58,7 +58,7 @@ fn answer_get(app: &App, call: &Call, words: &[&str]) -> Result<Option<Answer>, 
         ["debug", "api_priority_and_fairness", dump] => app.fairness.dump(dump).map(|text| respond::text(200, text)),
         [".well-known", "openid-configuration"] => Some(issuer(app)),
         ["openid", "v1", "jwks"] => {
-            let keys = serde_json::to_value(app.keys.public()).map_err(respond::internal)?;
+            let keys = serde_json::to_value(app.credentials.keys.public()).map_err(respond::internal)?;
             Some(cached("application/jwk-set+json", &keys))
         }
         _ => None,
@@ -107,9 +107,9 @@ fn go_arch() -> &'static str {
 
 fn issuer(app: &App) -> Answer {
     let body = json!({
-        "issuer": app.keys.issuer(), "jwks_uri": format!("https://{}/openid/v1/jwks", app.advertise),
+        "issuer": app.credentials.keys.issuer(), "jwks_uri": format!("https://{}/openid/v1/jwks", app.advertise),
         "response_types_supported": ["id_token"], "subject_types_supported": ["public"],
-        "id_token_signing_alg_values_supported": [app.keys.algorithm()],
+        "id_token_signing_alg_values_supported": [app.credentials.keys.algorithm()],
     });
     cached("application/json", &body)
 }

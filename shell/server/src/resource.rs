@@ -46,6 +46,7 @@ async fn handle(
         // These look at the view by themselves, for objects that another server may just have acknowledged.
         app.cluster.confirmed().await?;
     }
+    app.cluster.readable(endpoint.kind)?;
     connect::admit(app, call, endpoint).await?;
     match (call.asked.verb, subresource) {
         (_, "proxy") => proxy::proxy(app, call, endpoint, request).await,

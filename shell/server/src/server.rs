@@ -19,8 +19,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::aggregation::{self, Aggregation, FrontProxy};
 use crate::app::App;
-use crate::authn::{KeyError, Keys, Peer, Verifier};
+use crate::audit::{AuditConfig, Auditor};
+use crate::authn::{Anonymous, Credentials, KeyError, Keys, Peer, Verifier};
+use crate::authz::{self, Authorization, Authorizers};
 use crate::discovery::Discovery;
+use crate::event_rates::{EventLimit, EventRates};
 use crate::extension::Extension;
 use crate::fairness::Fairness;
 use crate::farewell::Farewell;
@@ -65,6 +68,14 @@ pub struct Config {
     /// The part of requests over HTTP/2 after which the client is asked to take another connection, so that clients
     /// spread over several servers; 0 for none.
     pub goaway_chance: f64,
+    /// Who may ask without saying who he is.
+    pub anonymous: Anonymous,
+    /// How many events may be written.
+    pub event_limits: Vec<EventLimit>,
+    /// What is written down of requests, and where.
+    pub audit: Option<AuditConfig>,
+    /// Who is asked who may do what.
+    pub authorization: Authorization,
     /// What is served.
     pub cluster: Arc<Cluster>,
 }
@@ -81,6 +92,9 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The audit log cannot be written.
+    #[error("opening the audit log")]
+    Audit(#[source] std::io::Error),
     /// The certificates cannot be used.
     #[error("preparing TLS")]
     Tls(#[from] TlsError),
@@ -106,14 +120,20 @@ impl Server {
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
+        let auditor = config.audit.map(Auditor::open).transpose().map_err(StartError::Audit)?.map(Arc::new);
         let tunnels = Arc::<Tunnels>::default();
-        let webhooks = Arc::new(Webhooks::new(&config.cluster, tunnels.clone()));
+        let mut authorization = config.authorization;
+        let authorizers = Arc::new(Authorizers::new(&mut authorization));
+        config.cluster.set_authorizers(authorization.take_chain());
+        let rates = EventRates::new(config.event_limits);
+        let webhooks = Arc::new(Webhooks::new(&config.cluster, tunnels.clone(), rates, authorizers.clone()));
         config.cluster.consult(webhooks.clone());
         let app = Arc::new(App {
             cluster: config.cluster,
-            keys,
+            credentials: Credentials { keys, anonymous: config.anonymous },
             tunnels,
             webhooks,
+            authorizers,
             aggregation,
             converted: Arc::default(),
             metrics: Arc::new(Metrics::new()),
@@ -124,12 +144,14 @@ impl Server {
             version: config.version,
             advertise: config.advertise,
             farewell: Farewell::new(config.goaway_chance),
+            auditor,
             extension: OnceLock::new(),
             ready: AtomicBool::new(true),
             stop: CancellationToken::new(),
         });
         let tasks = TaskTracker::new();
         let acceptor = TlsAcceptor::from(tls);
+        tasks.spawn(authz::keep(Arc::downgrade(&app), authorization, app.stop.clone()));
         tasks.spawn(aggregation::keep(Arc::downgrade(&app), app.stop.clone()));
         tasks.spawn(accept(app.clone(), listener, acceptor, verifier, tasks.clone()));
         Ok(Server { app, address, tasks })

@@ -9,15 +9,17 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use gantry_kinds::Status;
+use gantry_kinds::{FieldSelector, LabelSelector};
 use gantry_policy::Attributes;
-use gantry_registry::User;
-use gantry_view::View;
-use http::{HeaderName, HeaderValue, Request};
+use gantry_registry::{Answers, User};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Request, Uri};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::json;
 
 use crate::app::{App, Call};
+use crate::audit::{self, Trail};
 use crate::authn::{self, Peer};
 use crate::deadline;
 use crate::failpoints::failpoint;
@@ -26,10 +28,14 @@ use crate::limits::AUDIT_ID_BYTES;
 use crate::query::Query;
 use crate::respond::{self, Answer};
 use crate::route::Asked;
+use crate::server::Remote;
 use crate::{Refusal, aggregation, extension, negotiate, paths, resource, tunnel};
 
 /// Subresources whose GET does something; whoever uses it must be allowed to `create` it too.
 const CONNECTING: [&str; 3] = ["exec", "attach", "portforward"];
+
+/// Verbs whose selectors say what they are about.
+const SELECTING: [&str; 3] = ["list", "watch", "deletecollection"];
 
 /// Answers one request.
 pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incoming>) -> Answer {
@@ -42,11 +48,19 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
     let for_refusals = negotiate::for_refusals(request.headers(), &query);
     let audit_id = audit_id(&app, &request);
     let ticket = app.metrics.begin(&asked, &query);
+    let trail = Trail::begin(
+        app.auditor.as_ref(),
+        (request.method(), request.uri(), request.headers()),
+        request.extensions().get::<Remote>().map(|remote| remote.0),
+        (&audit_id, &asked),
+    );
+    let long = deadline::is_long_running(&asked);
+    let mut panicked = false;
     let marks = OnceLock::new();
     let deadline = deadline::of(&asked, &query);
     let work = async {
         let deadline: Option<_> = deadline?;
-        let work = AssertUnwindSafe(handle(&app, &peer, asked, query, request, &marks)).catch_unwind();
+        let work = AssertUnwindSafe(handle(&app, &peer, asked, query, request, (&marks, &trail))).catch_unwind();
         match deadline {
             None => Ok(work.await),
             Some(limit) => Ok(tokio::time::timeout(limit, work).await.unwrap_or_else(|_| Ok(Ok(too_late())))),
@@ -56,6 +70,7 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => {
             tracing::error!(%audit_id, "a request panicked");
+            panicked = true;
             let text = "This request caused the server to panic. Look in the logs for details.";
             Err(Box::new(Status::new(500, "InternalError", text)))
         }
@@ -67,7 +82,7 @@ pub(crate) async fn serve(app: Arc<App>, peer: Arc<Peer>, request: Request<Incom
     mark(&mut answer, marks.get());
     let size = hyper::body::Body::size_hint(answer.body()).exact();
     ticket.answered(answer.status().as_u16(), started.elapsed(), size);
-    answer
+    audit::watched(trail, answer, long, panicked).await
 }
 
 /// wire: 504 in the form of the handler that watches the time, which knows nothing of formats.
@@ -103,30 +118,34 @@ async fn handle(
     asked: Asked,
     query: Query,
     request: Request<Incoming>,
-    marks: &OnceLock<Marks>,
+    (marks, trail): (&OnceLock<Marks>, &Arc<Trail>),
 ) -> Result<Answer, Refusal> {
     let headers = request.headers();
     let now = Timestamp::now().as_second();
-    let proof = authn::prove(&app.keys, peer, headers, &asked.path, now)?;
-    let user = {
-        let view = app.cluster.view();
-        let user = authn::identify(&view, proof, now)?;
-        authn::impersonate(&view, user, headers)?
-    };
+    let proof = authn::prove(&app.credentials, peer, headers, &asked.path, now);
+    let sender = proof.and_then(|proof| authn::identify(&app.cluster.view(), proof, now));
+    let sender = sender.inspect_err(|_| trail.refused_sender())?;
+    trail.authenticated(&sender).await?;
+    let mut answers = Answers::default();
+    let user = authn::impersonate(&app.cluster, sender, headers, &mut answers).await?;
+    trail.acting_as(&user);
+    let selected = Selected::of(&asked, &query);
     if let Some(node) = tunnel::node_of(&asked.path) {
         return tunnel::accept(app, &user, node, request);
     }
     // Held until the answer begins: a watch and a long list need no seat for as long as they are read.
+    let asks = attributes(&user, &asked, &selected);
     let _seat = {
-        let attributes = attributes(&user, &asked, &query);
         let width = fairness::width(&app.cluster, &asked, &query);
-        let (found, ticket) = app.fairness.classify(&app.cluster, &attributes, width);
+        let (found, ticket) = app.fairness.classify(&app.cluster, &asks, width);
         let _ = marks.set(found);
         let line = app.fairness.enter(ticket, app.cluster.next_seed());
         line.await?
     };
-    authorize(&app.cluster.view(), &user, &asked, &query)?;
-    let call = Call { user, asked, query, headers: headers.clone() };
+    if let Some(failed) = authorize(app, &asks, request.uri(), &mut answers, trail).await? {
+        return Ok(failed);
+    }
+    let call = Call { user, asked, query, headers: headers.clone(), trail: trail.clone() };
     if let Some(remote) = app.aggregation.find(&call.asked) {
         aggregation::pass_on(app, &call, &remote, request).await
     } else if extension::is_meant(&call.asked.path) {
@@ -138,31 +157,66 @@ async fn handle(
     }
 }
 
-fn authorize(view: &View, user: &User, asked: &Asked, query: &Query) -> Result<(), Refusal> {
-    let attributes = attributes(user, asked, query);
-    gantry_policy::allow(view, &attributes)?;
-    if asked.verb == "get" && CONNECTING.contains(&asked.subresource.as_str()) {
-        gantry_policy::allow(view, &Attributes { verb: "create", ..attributes })?;
+/// Whether the sender may do it; a refusal for what went wrong on the way names the request.
+async fn authorize(
+    app: &App,
+    asked: &Attributes<'_>,
+    uri: &Uri,
+    answers: &mut Answers,
+    trail: &Trail,
+) -> Result<Option<Answer>, Refusal> {
+    let connects = asked.verb == "get" && CONNECTING.contains(&asked.subresource);
+    let creates = connects.then_some(Attributes { verb: "create", ..*asked });
+    for asked in [Some(*asked), creates].into_iter().flatten() {
+        let verdict = app.cluster.authorize(&asked, answers).await;
+        trail.authorized(&verdict);
+        app.authorizers.counts.decided(&verdict);
+        if !verdict.allowed && !verdict.error.is_empty() {
+            let target = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+            let target = target.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+            let text = format!("Internal Server Error: {target:?}: {}\n", verdict.error);
+            return Ok(Some(respond::bytes(500, "text/plain; charset=utf-8", text)));
+        }
+        gantry_policy::refusal(&asked, &verdict)?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What a request is to authorization and to fairness.
-fn attributes<'a>(user: &'a User, asked: &'a Asked, query: &'a Query) -> Attributes<'a> {
+fn attributes<'a>(user: &'a User, asked: &'a Asked, selected: &'a Selected) -> Attributes<'a> {
     if !asked.resource_request {
         return Attributes::path(user, asked.verb, &asked.path);
     }
-    let field_selector = query.text("fieldSelector").unwrap_or_default();
-    let selected = field_selector.strip_prefix("metadata.name=").filter(|name| !name.contains(','));
-    let name = if asked.name.is_empty() { selected.unwrap_or_default() } else { &asked.name };
     Attributes {
-        verb: asked.verb,
         group: &asked.group,
+        version: &asked.version,
         resource: &asked.resource,
         subresource: &asked.subresource,
         namespace: &asked.namespace,
-        name,
-        field_selector,
+        name: if asked.name.is_empty() { selected.name() } else { &asked.name },
+        fields: selected.fields.requirements(),
+        labels: selected.labels.requirements(),
         ..Attributes::path(user, asked.verb, "")
+    }
+}
+
+/// What the selectors of a request demand; one that cannot be read demands nothing here, and is refused later.
+struct Selected {
+    fields: FieldSelector,
+    labels: LabelSelector,
+}
+
+impl Selected {
+    fn of(asked: &Asked, query: &Query) -> Self {
+        let text = |key: &str| query.text(key).filter(|_| SELECTING.contains(&asked.verb)).unwrap_or_default();
+        Selected {
+            fields: FieldSelector::parse(text("fieldSelector")).unwrap_or_default(),
+            labels: LabelSelector::parse(text("labelSelector")).unwrap_or_default(),
+        }
+    }
+
+    /// wire: who selects one object by its name is taken to ask about that object.
+    fn name(&self) -> &str {
+        self.fields.exact("metadata.name").unwrap_or_default()
     }
 }

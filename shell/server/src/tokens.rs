@@ -44,7 +44,7 @@ pub(crate) async fn request(
     let seconds = expiration(&body)?;
     let mut audiences = texts(&body["spec"]["audiences"]);
     if audiences.is_empty() {
-        audiences.push(app.keys.issuer().to_owned());
+        audiences.push(app.credentials.keys.issuer().to_owned());
     }
     let now = Timestamp::now();
     let (account, kubernetes) = {
@@ -59,7 +59,7 @@ pub(crate) async fn request(
         exp: now.as_second() + seconds,
         iat: now.as_second(),
         nbf: now.as_second(),
-        iss: app.keys.issuer().to_owned(),
+        iss: app.credentials.keys.issuer().to_owned(),
         jti: app.fresh_id(),
         kubernetes,
         sub: format!("system:serviceaccount:{}:{}", account.namespace(), account.name()),
@@ -74,7 +74,7 @@ pub(crate) async fn request(
     if body["spec"]["boundObjectRef"].is_null() {
         body["spec"]["boundObjectRef"] = Value::Null;
     }
-    body["status"] = json!({"token": app.keys.sign(&claims)?, "expirationTimestamp": wire_time(expires)});
+    body["status"] = json!({"token": app.credentials.keys.sign(&claims)?, "expirationTimestamp": wire_time(expires)});
     let mut answer = respond::value(201, &body, &accepted);
     respond::warn(&mut answer, &warnings);
     Ok(answer)
@@ -204,7 +204,7 @@ pub(crate) async fn review(
     }
     let mut wanted = texts(&body["spec"]["audiences"]);
     if wanted.is_empty() {
-        wanted.push(app.keys.issuer().to_owned());
+        wanted.push(app.credentials.keys.issuer().to_owned());
     }
     body["status"] = judge(app, &token, &wanted);
     body["kind"] = Value::from("TokenReview");
@@ -218,7 +218,7 @@ pub(crate) async fn review(
 fn judge(app: &App, token: &str, wanted: &[String]) -> Value {
     let now = Timestamp::now().as_second();
     let audiences: Vec<&str> = wanted.iter().map(String::as_str).collect();
-    let claims = match app.keys.verify(token, &audiences, now) {
+    let claims = match app.credentials.keys.verify(token, &audiences, now) {
         Ok(claims) => claims,
         Err(rejected) => return json!({"user": {}, "error": rejected.text(wanted)}),
     };

@@ -152,7 +152,7 @@ impl EmbeddedStore {
         let sender = self.inner.commands.lock().clone().ok_or(StoreError::Closed)?;
         let (shared, mut remote) = (self.inner.shared.clone(), Remote { commands: sender.downgrade() });
         drop(sender);
-        blocking(move || shared.clean_all(&mut remote)).await
+        crate::blocking(move || shared.clean_all(&mut remote)).await
     }
 
     /// Waits until writes have stopped for good, and says why: the process should end then.
@@ -215,12 +215,12 @@ impl Store for EmbeddedStore {
 
     async fn range(&self, prefix: Bytes) -> Result<Range, StoreError> {
         let shared = self.inner.shared.clone();
-        blocking(move || shared.range(&prefix)).await
+        crate::blocking(move || shared.range(&prefix)).await
     }
 
     async fn scan(&self, prefix: Bytes) -> Result<Scan, StoreError> {
         let shared = self.inner.shared.clone();
-        blocking(move || Ok(shared.scan(&prefix))).await
+        crate::blocking(move || Ok(shared.scan(&prefix))).await
     }
 
     async fn commit(&self, txn: Txn) -> Result<Commit, StoreError> {
@@ -235,14 +235,5 @@ impl Store for EmbeddedStore {
 
     async fn compact(&self, revision: u64) -> Result<bool, StoreError> {
         self.ask(|reply| Command::Compact { revision, reply }).await?
-    }
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(result) => result,
-        Err(error) => Err(StoreError::Io { operation: "read", cause: error.to_string() }),
     }
 }

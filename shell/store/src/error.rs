@@ -115,6 +115,12 @@ pub enum StoreError {
         /// What is wrong.
         cause: String,
     },
+    /// A value could not be encrypted, or what is stored could not be decrypted; nothing was changed.
+    #[error("{cause}")]
+    Encryption {
+        /// What went wrong, with the key that it is about.
+        cause: String,
+    },
     /// The disk or the engine failed.
     #[error("{operation}: {cause}")]
     Io {

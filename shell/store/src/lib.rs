@@ -163,6 +163,14 @@ pub trait Store: Send + Sync + 'static {
     /// Promises nobody the log up to and including `revision` any more; what is removed of it, when, is the store's
     /// matter. True when some is left that only another call removes.
     async fn compact(&self, revision: u64) -> Result<bool, StoreError>;
+    /// Why something below a prefix is left out of what is read; `None` where nothing is.
+    fn unreadable(&self, _prefix: &[u8]) -> Option<String> {
+        None
+    }
+    /// Whether all plugins that encrypt answer; `None` where there are none.
+    async fn plugins_answer(&self) -> Option<bool> {
+        None
+    }
 }
 
 /// Refuses transactions that are larger than any store should swallow at once.
@@ -171,6 +179,16 @@ pub(crate) fn check_size(txn: &Txn, limit: usize) -> Result<(), StoreError> {
     let compares = txn.compare.iter().map(|(key, _)| key.len());
     let size = writes.chain(compares).sum();
     if size > limit { Err(StoreError::TooLarge { size, limit }) } else { Ok(()) }
+}
+
+/// Reads on a thread that may wait for the disk.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(StoreError::Io { operation: "read", cause: error.to_string() }),
+    }
 }
 
 /// Names what was being done when the system refused.

@@ -14,6 +14,11 @@ fn a_backup_of_a_cluster_that_does_not_run_is_as_good() {
     let mut world = World::start();
     world.server.kubectl("create configmap kept --from-literal=a=b").expect_ok();
     world.server.kill();
+    let (data, place) = (world.data(), world.place());
+    let elsewhere = ["--encryption-key-file", "/nonexistent/key"];
+    let keyless = gantry(&[&["backup", "create", "--data-dir", &data, "--to", &place], &elsewhere[..]].concat());
+    let error = keyless.expect_err();
+    assert!(error.contains("/nonexistent/key") && error.contains("--encryption-key-file"), "{error}");
     world.create();
     let elsewhere = world.folder.path().join("elsewhere");
     world.restore(&world.place(), &elsewhere).expect_ok();

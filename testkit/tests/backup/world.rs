@@ -15,6 +15,11 @@ pub const GAP: u64 = 1_000_000_000;
 
 pub fn gantry(words: &[&str]) -> Output {
     let mut command = Command::new(failpoints_binary());
+    let shared = words.contains(&"--store");
+    if let Some(at) = words.iter().position(|word| *word == "--data-dir").filter(|_| !shared) {
+        // Where the server of that data has it; servers that share a store share the cluster's key instead.
+        command.env("GANTRY_ENCRYPTION_KEY_FILE", Path::new(words[at + 1]).with_file_name("encryption.key"));
+    }
     let output = command.args(words).env("HOME", "/nonexistent").stdin(Stdio::null()).output().expect("gantry");
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Output { ok: output.status.success(), out: text(output.stdout), err: text(output.stderr) }

@@ -80,7 +80,7 @@ fn gantry() -> (Option<Alone>, Endpoint) {
     let (alone, kubeconfig) = match std::env::var_os("GANTRY_KUBECONFIG") {
         Some(kubeconfig) => (None, PathBuf::from(kubeconfig)),
         None => {
-            let mut alone = Alone::new();
+            let mut alone = Alone::new().arguments("--profile kubernetes");
             alone.start("");
             let kubeconfig = alone.kubeconfig();
             (Some(alone), kubeconfig)

@@ -11,10 +11,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::release::{Marks, release};
-use super::{ACCOUNT, condition, condition_status};
+use super::{ACCOUNT, condition_status};
 use crate::pod_facts::PodFacts;
 use crate::settings::NODE_GRACE_SECONDS;
-use crate::{Controller, QueueKey, time, write};
+use crate::{Controller, QueueKey, conditions, time, write};
 
 /// How often each node is looked at.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -130,7 +130,7 @@ impl Health {
     /// Notes what is new of a node. Returns when it was last heard of, by uptime.
     fn listen(&mut self, node: &Object, value: &Value, turn: Turn<'_>, outcome: &mut Outcome) -> Duration {
         let lease = turn.view.get(&LEASE, LEASES, node.name()).map_or(0, |lease| lease.header.revision);
-        let heartbeat = condition(value, "Ready").map(|c| str_at(c, "/lastHeartbeatTime")).unwrap_or_default();
+        let heartbeat = conditions::find(value, "Ready").map(|c| str_at(c, "/lastHeartbeatTime")).unwrap_or_default();
         let known = self.heard.get(node.name()).filter(|heard| heard.uid == node.uid());
         let at = match known {
             Some(heard) if heard.lease == lease && heard.heartbeat == heartbeat => return heard.at,

@@ -10,8 +10,9 @@ mod health;
 mod release;
 mod taints;
 
-use gantry_kinds::tree::list_at;
 use serde_json::Value;
+
+use crate::conditions;
 
 pub(crate) use self::addresses::Addresses;
 pub(crate) use self::eviction::Eviction;
@@ -21,14 +22,9 @@ pub(crate) use self::taints::Taints;
 /// The service account of all that is about nodes.
 const ACCOUNT: &str = "node-controller";
 
-/// A condition of a node.
-fn condition<'a>(node: &'a Value, kind: &str) -> Option<&'a Value> {
-    list_at(node, "/status/conditions").iter().find(|condition| condition["type"] == kind)
-}
-
 /// The status of a condition; empty where it was never said.
 fn condition_status<'a>(node: &'a Value, kind: &str) -> &'a str {
-    condition(node, kind).and_then(|condition| condition["status"].as_str()).unwrap_or_default()
+    conditions::find(node, kind).and_then(|condition| condition["status"].as_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use gantry_kinds::tree::str_at;
+use gantry_kinds::tree::{list_at, str_at};
 use gantry_kinds::{LEASE, NODE, POD, Status};
 use gantry_view::ObjectKey;
 use serde_json::json;

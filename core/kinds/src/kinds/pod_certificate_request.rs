@@ -1,11 +1,11 @@
 //! PodCertificateRequests: a node asks for a certificate that a pod is known by.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use crate::columns::{NAME, name};
 use crate::field::{ErrorList, FieldError, Path};
-use crate::kinds::signer;
+use crate::kinds::{pem, signer};
 use crate::names;
 use crate::row::{Column, Kind, STATUS_VERBS, STORED_VERBS, Strategy, Subresource, Update};
 use crate::rules::{self, IMMUTABLE};
@@ -55,6 +55,12 @@ pub static POD_CERTIFICATE_REQUEST: Kind = Kind {
 const SHORTEST: i64 = 3600;
 const LONGEST: i64 = 7_862_400;
 const DEFAULT_SECONDS: i64 = 86_400;
+/// Signers of this domain vouch for no more than a day.
+const OWN_SIGNERS: &str = "kubernetes.io/";
+/// The conditions that decide; there is no other.
+const DECISIONS: [&str; 3] = ["Issued", "Denied", "Failed"];
+/// Between the ends of a certificate and the time to renew it.
+const REFRESH_MARGIN: SignedDuration = SignedDuration::from_mins(10);
 
 fn cells(o: &Value, _now: Timestamp) -> Vec<Value> {
     let part = |field: &str| Value::from(str_at(o, &format!("/spec/{field}")));
@@ -95,7 +101,10 @@ impl Strategy for PodRequestStrategy {
         check(object)
     }
 
-    fn validate_update(&self, new: &Value, old: &Value, _update: Update<'_>) -> ErrorList {
+    fn validate_update(&self, new: &Value, old: &Value, update: Update<'_>) -> ErrorList {
+        if update == Update::Sub("status") {
+            return check_status(new, old);
+        }
         let mut errors = ErrorList::new();
         if new.get("spec") != old.get("spec") {
             errors.push(FieldError::invalid(&Path::new("spec"), new["spec"].clone(), IMMUTABLE));
@@ -118,7 +127,12 @@ fn check(object: &Value) -> ErrorList {
     let mut errors = ErrorList::new();
     signer::check(str_at(spec, "/signerName"), &path.child("signerName"), &mut errors);
     for (key, _) in map_at(spec, "/unverifiedUserAnnotations") {
-        rules::each(key, names::qualified_name(key), &path.child("unverifiedUserAnnotations"), &mut errors);
+        let path = path.child("unverifiedUserAnnotations");
+        if !key.contains('/') {
+            let detail = "must be a domain-prefixed key (such as \"acme.io/foo\")";
+            errors.push(FieldError::invalid(&path, key.as_str(), detail));
+        }
+        rules::each(key, names::qualified_name(key), &path, &mut errors);
     }
     for (named, uid) in [("podName", "podUID"), ("serviceAccountName", "serviceAccountUID"), ("nodeName", "nodeUID")] {
         let name = str_at(spec, &format!("/{named}"));
@@ -127,8 +141,9 @@ fn check(object: &Value) -> ErrorList {
             errors.push(FieldError::invalid(&path.child(uid), "", "must not be empty"));
         }
     }
-    if let Some(seconds) = int_at(spec, "/maxExpirationSeconds").filter(|s| !(SHORTEST..=LONGEST).contains(s)) {
-        let detail = format!("must be in the range [{SHORTEST}, {LONGEST}]");
+    let longest = if str_at(spec, "/signerName").starts_with(OWN_SIGNERS) { DEFAULT_SECONDS } else { LONGEST };
+    if let Some(seconds) = int_at(spec, "/maxExpirationSeconds").filter(|s| !(SHORTEST..=longest).contains(s)) {
+        let detail = format!("must be in the range [{SHORTEST}, {longest}]");
         errors.push(FieldError::invalid(&path.child("maxExpirationSeconds"), seconds, detail));
     }
     if str_at(spec, "/stubPKCS10Request").is_empty() {
@@ -139,9 +154,121 @@ fn check(object: &Value) -> ErrorList {
     errors
 }
 
+/// A status is written once: with the one condition that decides, and a certificate if there is one.
+fn check_status(new: &Value, old: &Value) -> ErrorList {
+    let mut errors = ErrorList::new();
+    let (status, path) = (&new["status"], Path::new("status"));
+    let decided = |object: &Value, kinds: &[&str]| {
+        list_at(object, "/status/conditions").iter().any(|condition| kinds.contains(&str_at(condition, "/type")))
+    };
+    let wrong = |detail: &str| FieldError {
+        path: path.clone(),
+        reason: "FieldValueInvalid",
+        message: format!("Invalid value: {detail}"),
+    };
+    check_conditions(status, &mut errors);
+    let present = |field: &&str| status.get(*field).is_some_and(|value| !value.is_null() && value != "");
+    if !errors.is_empty() || new.get("status") == old.get("status") {
+        return errors;
+    }
+    if decided(old, &DECISIONS) {
+        errors.push(wrong("immutable after PodCertificateRequest is issued, denied, or failed"));
+    } else if decided(new, &["Denied", "Failed"]) {
+        if ["certificateChain", "notBefore", "beginRefreshAt", "notAfter"].iter().any(present) {
+            let detail = "non-condition status fields must be empty when denying or failing the PodCertificateRequest";
+            errors.push(wrong(detail));
+        }
+    } else if decided(new, &["Issued"]) {
+        check_issued(status, &mut errors);
+    } else {
+        errors.push(wrong(r#"status is immutable unless transitioning to "Issued", "Denied", or "Failed""#));
+    }
+    errors
+}
+
+fn check_conditions(status: &Value, errors: &mut ErrorList) {
+    let path = Path::new("status").child("conditions");
+    let conditions = list_at(status, "/conditions");
+    for (at, condition) in conditions.iter().enumerate() {
+        // wire: upstream writes the index as a field of its own in these two.
+        let odd = path.child(&format!("[{at}]"));
+        rules::one_of(str_at(condition, "/type"), &DECISIONS, &odd.child("type"), errors);
+        if at > 0 {
+            let detail = r#"There may be at most one condition with type "Issued", "Denied", or "Failed""#;
+            errors.push(FieldError::invalid(&odd.child("type"), str_at(condition, "/type"), detail));
+        }
+        rules::one_of(str_at(condition, "/status"), &["True"], &odd.child("status"), errors);
+        rules::required(str_at(condition, "/reason"), &path.index(at).child("reason"), errors);
+    }
+}
+
+fn check_issued(status: &Value, errors: &mut ErrorList) {
+    let path = Path::new("status");
+    let chain = str_at(status, "/certificateChain");
+    let blocks = pem::blocks(chain);
+    if blocks.is_empty() || blocks.iter().any(|block| block.label != "CERTIFICATE") {
+        let detail = "issued certificate chain must contain at least one certificate";
+        errors.push(FieldError::invalid(&path.child("certificateChain"), chain, detail));
+        return;
+    }
+    let time = |field: &str| str_at(status, &format!("/{field}")).parse::<Timestamp>().ok();
+    let (not_before, not_after) = (time("notBefore"), time("notAfter"));
+    for (field, missing) in [("notBefore", not_before.is_none()), ("notAfter", not_after.is_none())] {
+        if missing {
+            let detail = "must be present and consistent with the issued certificate";
+            errors.push(FieldError::required(&path.child(field), detail));
+        }
+    }
+    let Some((not_before, not_after)) = not_before.zip(not_after) else { return };
+    let refresh = path.child("beginRefreshAt");
+    let Some(refresh_at) = time("beginRefreshAt") else {
+        let detail = "must be present and in the range [notbefore+10min, notafter-10min]";
+        errors.push(FieldError::required(&refresh, detail));
+        return;
+    };
+    let shown = str_at(status, "/beginRefreshAt");
+    if refresh_at.duration_since(not_before) < REFRESH_MARGIN {
+        errors.push(FieldError::invalid(&refresh, shown, "must be at least 10 minutes after status.notBefore"));
+    }
+    if not_after.duration_since(refresh_at) < REFRESH_MARGIN {
+        errors.push(FieldError::invalid(&refresh, shown, "must be at least 10 minutes before status.notAfter"));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_is_written_once_and_whole() {
+        let condition = |kind: &str| json!([{"type": kind, "status": "True", "reason": "R"}]);
+        let chain = "-----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n";
+        let issued = json!({"conditions": condition("Issued"), "certificateChain": chain, "notBefore":
+            "2026-01-01T00:00:00Z", "beginRefreshAt": "2026-01-01T00:30:00Z", "notAfter": "2026-01-01T01:00:00Z"});
+        let texts = |old: &Value, new: &Value| {
+            let errors = check_status(&json!({"status": new}), &json!({"status": old}));
+            errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+        };
+        let (none, denied) = (json!({}), json!({"conditions": condition("Denied")}));
+        assert_eq!(texts(&none, &issued), "");
+        assert_eq!(texts(&none, &denied), "");
+        let why = "status: Invalid value: immutable after PodCertificateRequest is issued, denied, or failed";
+        assert_eq!(texts(&denied, &issued), why);
+        let mut late = issued.clone();
+        late["beginRefreshAt"] = json!("2026-01-01T00:51:00Z");
+        let why = "status.beginRefreshAt: Invalid value: \"2026-01-01T00:51:00Z\": must be at least 10 minutes before \
+                   status.notAfter";
+        assert_eq!(texts(&none, &late), why);
+        let bare = json!({"certificateChain": chain});
+        assert!(texts(&none, &bare).contains("status is immutable unless transitioning to"));
+        let mut both = issued.clone();
+        both["conditions"] = condition("Denied");
+        assert!(texts(&none, &both).contains("non-condition status fields must be empty"));
+        let other = json!({"conditions": condition("Foo")});
+        let why = "status.conditions.[0].type: Unsupported value: \"Foo\": supported values: \"Issued\", \"Denied\", \
+                   \"Failed\"";
+        assert_eq!(texts(&none, &other), why);
+    }
 
     #[test]
     fn a_request_says_for_whom() {

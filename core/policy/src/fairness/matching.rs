@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::rule::path_matches;
 use crate::{Attributes, User};
 
 /// What requests have in common that share a priority level.
@@ -92,9 +93,7 @@ fn covers(rule: &Value, asked: &Attributes<'_>) -> bool {
         return false;
     }
     if !asked.path.is_empty() {
-        return items(&rule["nonResourceURLs"]).filter_map(Value::as_str).any(|url| {
-            url == "*" || url == asked.path || url.strip_suffix('*').is_some_and(|start| asked.path.starts_with(start))
-        });
+        return items(&rule["nonResourceURLs"]).filter_map(Value::as_str).any(|url| path_matches(url, asked.path));
     }
     let resource = if asked.subresource.is_empty() {
         asked.resource.to_owned()

@@ -107,16 +107,9 @@ impl<'a> Attributes<'a> {
 
 /// A user as reviews tell of him.
 pub(crate) fn user_info(user: &User) -> Value {
-    let mut info = Map::new();
-    info.insert("username".to_owned(), user.name.clone().into());
-    if !user.uid.is_empty() {
-        info.insert("uid".to_owned(), user.uid.clone().into());
-    }
-    info.insert("groups".to_owned(), user.groups.clone().into());
-    if !user.extra.is_empty() {
-        let extra = user.extra.iter().map(|(key, values)| (key.clone(), values.clone().into()));
-        info.insert("extra".to_owned(), Value::Object(extra.collect()));
-    }
+    let mut info = user.shown("username");
+    info.entry("username").or_insert_with(|| "".into());
+    info.entry("groups").or_insert_with(|| json!([]));
     Value::Object(info)
 }
 

@@ -9,11 +9,13 @@ use gantry_kinds::tree::map_at;
 use gantry_kinds::{KindRef, PERSISTENT_VOLUME_CLAIM, STORAGE_CLASS};
 use serde_json::Value;
 
+use super::Plugin;
 use crate::case::Case;
 use crate::meta;
 
 /// How objects of one kind come by a class.
 struct Rule {
+    plugin: Plugin,
     kind: KindRef,
     field: &'static str,
     /// The annotation that named the class before there was a field for it.
@@ -25,6 +27,7 @@ struct Rule {
 
 const RULES: [Rule; 2] = [
     Rule {
+        plugin: Plugin::DefaultStorageClass,
         kind: &PERSISTENT_VOLUME_CLAIM,
         field: "storageClassName",
         former: "volume.beta.kubernetes.io/storage-class",
@@ -32,6 +35,7 @@ const RULES: [Rule; 2] = [
         marks: &["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"],
     },
     Rule {
+        plugin: Plugin::DefaultIngressClass,
         kind: &INGRESS,
         field: "ingressClassName",
         former: "kubernetes.io/ingress.class",
@@ -42,7 +46,7 @@ const RULES: [Rule; 2] = [
 
 /// Gives a new object the default class, where it names none.
 pub(crate) fn fill(case: &Case<'_>, object: &mut Value) {
-    let Some(rule) = RULES.iter().find(|rule| rule.kind == case.kind()) else { return };
+    let Some(rule) = RULES.iter().find(|rule| rule.kind == case.kind() && case.has(rule.plugin)) else { return };
     let named = object["spec"].get(rule.field).is_some_and(|class| !class.is_null());
     if named || map_at(object, "/metadata/annotations").any(|(name, _)| name == rule.former) {
         return;

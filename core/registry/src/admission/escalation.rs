@@ -3,7 +3,7 @@
 use gantry_kinds::tree::str_at;
 use gantry_kinds::{CLUSTER_ROLE, CLUSTER_ROLE_BINDING, KindRef, ROLE, ROLE_BINDING, Status};
 use gantry_policy::escalation::{message, uncovered};
-use gantry_policy::{Attributes, Rule, authorize, rules_of};
+use gantry_policy::{Attributes, Rule, rules_of};
 use serde_json::Value;
 
 use super::forbidden;
@@ -32,13 +32,13 @@ fn same(new: &Value, old: Option<&Value>, keys: [&str; 2]) -> bool {
     old.is_some_and(|old| keys.iter().all(|key| new.get(key) == old.get(key)))
 }
 
-fn may(case: &Case<'_>, verb: &str, kind: KindRef, name: &str) -> bool {
+fn may(case: &Case<'_>, verb: &str, kind: KindRef, name: &str) -> Result<bool, Refusal> {
     let namespace = if kind.namespaced { case.target().namespace.as_str() } else { "" };
-    authorize(case.view, &Attributes::resource(case.user(), verb, kind, namespace, name)).allowed
+    Ok(case.authorize(&Attributes::resource(case.user(), verb, kind, namespace, name))?.allowed)
 }
 
 fn role(case: &Case<'_>, new: &Value, old: Option<&Value>) -> Result<(), Refusal> {
-    if same(new, old, ["rules", "aggregationRule"]) || may(case, "escalate", case.kind(), meta::text(new, "name")) {
+    if same(new, old, ["rules", "aggregationRule"]) || may(case, "escalate", case.kind(), meta::text(new, "name"))? {
         return Ok(());
     }
     covered(case, new, &Rule::list(&new["rules"]))?;
@@ -63,7 +63,7 @@ fn binding(case: &Case<'_>, new: &Value, old: Option<&Value>) -> Result<(), Refu
     }
     let name = str_at(new, "/roleRef/name");
     let kind: KindRef = if str_at(new, "/roleRef/kind") == "Role" { &ROLE } else { &CLUSTER_ROLE };
-    if may(case, "bind", kind, name) {
+    if may(case, "bind", kind, name)? {
         return Ok(());
     }
     let namespace = if kind.namespaced { case.target().namespace.as_str() } else { "" };

@@ -5,9 +5,13 @@ mod certificates;
 mod default_class;
 mod escalation;
 mod lifecycle;
+mod limited;
 mod limits;
 mod matching;
 mod node;
+mod optional;
+mod placement;
+mod plugins;
 mod pod_security;
 mod pods;
 pub(crate) mod policies;
@@ -22,6 +26,11 @@ mod webhooks;
 use attributes::Attributes;
 use gantry_kinds::{NODE, POD, Update};
 use gantry_view::Object;
+pub use limited::LimitedResources;
+pub use optional::EventWrite;
+pub use placement::Placement;
+pub use plugins::{Disabled, Plugin, Plugins, UnknownPlugin};
+pub use pod_security::PodSecurity;
 use serde_json::Value;
 pub use webhooks::AdmissionReview;
 
@@ -46,8 +55,14 @@ fn mutate(
     draft: &mut Draft,
     mut complete: impl FnMut(&mut Value, &mut Draft) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
-    let mut policies = policies::mutate(case, request, object, None)?;
-    let webhooks = webhooks::mutate(case, request, object, None, draft)?;
+    let mut policies = match case.has(Plugin::MutatingAdmissionPolicy) {
+        true => policies::mutate(case, request, object, None)?,
+        false => policies::Again::default(),
+    };
+    let webhooks = match case.has(Plugin::MutatingAdmissionWebhook) {
+        true => webhooks::mutate(case, request, object, None, draft)?,
+        false => webhooks::Again::default(),
+    };
     if !policies.changed && !webhooks.changed {
         return Ok(());
     }
@@ -64,17 +79,30 @@ fn mutate(
 
 /// Asks about what is valid by its kind.
 fn validate(case: &Case<'_>, request: &Attributes<'_>, draft: &mut Draft) -> Result<(), Refusal> {
-    policies::validate(case, request, draft)?;
-    webhooks::validate(case, request, draft)
+    if case.has(Plugin::ValidatingAdmissionPolicy) {
+        policies::validate(case, request, draft)?;
+    }
+    if case.has(Plugin::ValidatingAdmissionWebhook) {
+        webhooks::validate(case, request, draft)?;
+    }
+    if case.has(Plugin::AlwaysDeny) {
+        return Err(optional::deny(case, request));
+    }
+    Ok(())
 }
 
 /// Asks about a new object that is valid by its kind.
 pub(crate) fn check_create(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusal> {
-    limits::check(case, object, None)?;
+    optional::check(case, object, None)?;
+    if case.has(Plugin::LimitRanger) {
+        limits::check(case, object, None)?;
+    }
+    if case.has(Plugin::PodSecurity) {
+        pod_security::create(case, object, draft)?;
+    }
     certificates::check_create(case, object)?;
-    pod_security::create(case, object, draft)?;
     validate(case, &Attributes::of(case, "CREATE").with(Some(object), None), draft)?;
-    quota::create(case, object, draft)
+    if case.has(Plugin::ResourceQuota) { quota::create(case, object, draft) } else { Ok(()) }
 }
 
 /// Asks about a change that is valid by its kind.
@@ -85,15 +113,22 @@ pub(crate) fn check_update(
     way: Update<'_>,
     draft: &mut Draft,
 ) -> Result<(), Refusal> {
-    limits::check(case, new, Some(way))?;
+    if way == Update::Main {
+        optional::check(case, new, Some(old))?;
+    }
+    if case.has(Plugin::LimitRanger) {
+        limits::check(case, new, Some(way))?;
+    }
+    if case.has(Plugin::PodSecurity) {
+        pod_security::update(case, new, old, way, draft)?;
+    }
     certificates::check_update(case, new, old, way)?;
-    pod_security::update(case, new, old, way, draft)?;
     let scaled = scaled(case, way);
     let shown = |object: &Value| if scaled { scale::shown(case, object) } else { None };
     let (scale, before) = (shown(new), shown(old));
     let request = Attributes::of(case, "UPDATE").about(changed(case, way));
     validate(case, &request.with(scale.as_ref().or(Some(new)), before.as_ref().or(Some(old))), draft)?;
-    quota::update(case, new, old, way, draft)
+    if case.has(Plugin::ResourceQuota) { quota::update(case, new, old, way, draft) } else { Ok(()) }
 }
 
 /// Asks about a deletion; the answer is what to warn of.
@@ -134,24 +169,56 @@ fn changed(case: &Case<'_>, way: Update<'_>) -> Expected {
 /// What the cluster adds to a new object, and what it refuses.
 fn complete(case: &Case<'_>, object: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
     escalation::check(case, object, None)?;
-    lifecycle::create(case, object, draft)?;
-    if case.kind() == &POD {
+    if !optional::provision(case, object, draft)? {
+        if case.has(Plugin::NamespaceLifecycle) {
+            lifecycle::create(case, object, draft)?;
+        }
+        optional::namespace(case)?;
+    }
+    if case.kind() == &POD && case.has(Plugin::LimitRanger) {
         limits::complete(case, object);
+    }
+    if case.kind() == &POD && case.has(Plugin::ServiceAccount) {
         service_account::admit(case, object, draft)?;
     }
-    node::create(case, object)?;
+    if case.has(Plugin::NodeRestriction) {
+        node::create(case, object)?;
+    }
     certificates::name_requester(case, object);
-    if case.kind() == &NODE {
+    if case.kind() == &NODE && case.has(Plugin::TaintNodesByCondition) {
         taint_new(object);
     }
     if case.kind() == &POD {
-        priority::resolve(case, object, draft)?;
-        pods::tolerations(object);
-        runtime_class::admit(case, object, draft)?;
-        topology::label(case, object);
+        complete_pod(case, object, draft)?;
     }
     default_class::fill(case, object);
-    volumes::protect(case, object);
+    if case.has(Plugin::StorageObjectInUseProtection) {
+        volumes::protect(case, object);
+    }
+    Ok(())
+}
+
+fn complete_pod(case: &Case<'_>, pod: &mut Value, draft: &mut Draft) -> Result<(), Refusal> {
+    optional::pull_always(case, pod);
+    if case.has(Plugin::PodNodeSelector) {
+        placement::select(case, pod)?;
+    }
+    if case.has(Plugin::Priority) {
+        priority::resolve(case, pod, draft)?;
+    }
+    if case.has(Plugin::DefaultTolerationSeconds) {
+        pods::tolerations(pod);
+    }
+    if case.has(Plugin::PodTolerationRestriction) {
+        placement::tolerate(case, pod, true)?;
+    }
+    optional::tolerate_resources(case, pod);
+    if case.has(Plugin::RuntimeClass) {
+        runtime_class::admit(case, pod, draft)?;
+    }
+    if case.has(Plugin::PodTopologyLabels) {
+        topology::label(case, pod);
+    }
     Ok(())
 }
 
@@ -178,19 +245,46 @@ pub(crate) fn update(
 /// What the cluster adds to a change, and what it refuses.
 fn complete_change(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
     escalation::check(case, new, Some(old))?;
-    node::update(case, new, old, way)?;
-    if case.kind() == &POD && way == Update::Main {
+    if case.has(Plugin::NodeRestriction) {
+        node::update(case, new, old, way)?;
+    }
+    if case.kind() == &POD {
+        change_pod(case, new, old, way)?;
+    }
+    if case.has(Plugin::PersistentVolumeClaimResize) { volumes::grow(case, new, old, way) } else { Ok(()) }
+}
+
+fn change_pod(case: &Case<'_>, new: &mut Value, old: &Value, way: Update<'_>) -> Result<(), Refusal> {
+    if way == Update::Sub("ephemeralcontainers") {
+        optional::pull_always(case, new);
+        return if case.has(Plugin::ServiceAccount) { service_account::check_mountable(case, new) } else { Ok(()) };
+    }
+    if way != Update::Main {
+        return Ok(());
+    }
+    optional::pull_always(case, new);
+    if case.has(Plugin::Priority) {
         priority::keep(new, old);
+    }
+    if case.has(Plugin::DefaultTolerationSeconds) {
         pods::tolerations(new);
     }
-    volumes::grow(case, new, old, way)
+    if case.has(Plugin::PodTolerationRestriction) {
+        placement::tolerate(case, new, false)?;
+    }
+    optional::tolerate_resources(case, new);
+    Ok(())
 }
 
 /// Admits a deletion.
 pub(crate) fn delete(case: &Case<'_>, old: &Object) -> Result<(), Refusal> {
-    lifecycle::delete(case)?;
-    priority::delete(case)?;
-    node::delete(case, old)
+    if case.has(Plugin::NamespaceLifecycle) {
+        lifecycle::delete(case)?;
+    }
+    if case.has(Plugin::Priority) {
+        priority::delete(case)?;
+    }
+    if case.has(Plugin::NodeRestriction) { node::delete(case, old) } else { Ok(()) }
 }
 
 /// 403 with the name that the object has or asks for.

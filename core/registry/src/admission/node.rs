@@ -2,8 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use gantry_kinds::kinds::pod::references::references;
 use gantry_kinds::tree::{self, list_at, str_at};
-use gantry_kinds::{CSI_NODE, LEASE, NODE, PERSISTENT_VOLUME_CLAIM, POD, RESOURCE_SLICE, Status, Update};
+use gantry_kinds::{
+    CSI_NODE, LEASE, NODE, PERSISTENT_VOLUME_CLAIM, POD, POD_CERTIFICATE_REQUEST, RESOURCE_SLICE, SERVICE_ACCOUNT,
+    Status, Update,
+};
 use gantry_view::Object;
 use serde_json::Value;
 
@@ -49,6 +53,9 @@ pub(crate) fn create(case: &Case<'_>, object: &Value) -> Result<(), Refusal> {
     if case.kind() == &RESOURCE_SLICE {
         return slice(case, node, object);
     }
+    if case.kind() == &POD_CERTIFICATE_REQUEST {
+        return certificate(case, node, object);
+    }
     if case.kind() == &POD { mirror_pod(case, node, object) } else { Ok(()) }
 }
 
@@ -88,24 +95,6 @@ fn mirror_pod(case: &Case<'_>, node: &str, pod: &Value) -> Result<(), Refusal> {
 
 /// What of the cluster a pod refers to.
 fn referred(pod: &Value) -> Option<&'static str> {
-    const FIELDS: [(&str, &str); 7] = [
-        ("configMap", "configmaps"),
-        ("configMapKeyRef", "configmaps"),
-        ("configMapRef", "configmaps"),
-        ("persistentVolumeClaim", "persistentvolumeclaims"),
-        ("secret", "secrets"),
-        ("secretKeyRef", "secrets"),
-        ("secretRef", "secrets"),
-    ];
-    fn within(value: &Value) -> Option<&'static str> {
-        match value {
-            Value::Array(items) => items.iter().find_map(within),
-            Value::Object(fields) => fields.iter().find_map(|(key, field)| {
-                FIELDS.iter().find(|(name, _)| name == key).map(|(_, what)| *what).or_else(|| within(field))
-            }),
-            _ => None,
-        }
-    }
     let filled = |pointer| !list_at(pod, pointer).is_empty();
     if !str_at(pod, "/spec/serviceAccountName").is_empty() {
         return Some("a service account");
@@ -116,7 +105,57 @@ fn referred(pod: &Value) -> Option<&'static str> {
     if filled("/spec/resourceClaims") {
         return Some("resourceclaims");
     }
-    within(&pod["spec"])
+    let mut found = None;
+    references(&pod["spec"], &mut |reference| {
+        found.get_or_insert(reference.to.plural());
+    });
+    found
+}
+
+/// A node asks for certificates of the pods that it runs, by what they are.
+fn certificate(case: &Case<'_>, node: &str, request: &Value) -> Result<(), Refusal> {
+    let refuse = |why: String| Err(forbidden(case, request, &why));
+    let spec = |field: &str| str_at(request, &format!("/spec/{field}"));
+    let (named, name, account) = (spec("nodeName"), spec("podName"), spec("serviceAccountName"));
+    if named != node {
+        return refuse(format!(
+            "PodCertificateRequest.Spec.NodeName={named:?}, which is not the requesting node {node:?}"
+        ));
+    }
+    let namespace = case.target().namespace.as_str();
+    let Some(pod) = case.view.get(&POD, namespace, name) else {
+        return refuse(format!(
+            "while retrieving pod {name:?} named in the PodCertificateRequest: pod {name:?} not found"
+        ));
+    };
+    let differs = |field: &str, value: &str, what: &str| {
+        refuse(format!("PodCertificateRequest for pod {name:?} contains {field} ({value:?}) which differs from {what}"))
+    };
+    if spec("podUID") != pod.uid() {
+        return differs("pod UID", spec("podUID"), &format!("running pod {:?}", pod.uid()));
+    }
+    let pod = pod.value();
+    if pod.pointer("/metadata/annotations/kubernetes.io~1config.mirror").is_some() {
+        return refuse(format!("pod {name:?} is a mirror pod"));
+    }
+    let place = str_at(&pod, "/spec/nodeName");
+    if place != node {
+        return refuse(format!("pod {name:?} is bound to node {place:?}, which is not the requesting node {node:?}"));
+    }
+    let runs_as = str_at(&pod, "/spec/serviceAccountName");
+    if account != runs_as {
+        return differs("serviceAccountName", account, &format!("running pod {runs_as:?}"));
+    }
+    let found = case.view.get(&SERVICE_ACCOUNT, namespace, account);
+    let uid = found.map(|account| account.uid()).unwrap_or_default();
+    if spec("serviceAccountUID") != uid {
+        return differs("serviceAccountUID", spec("serviceAccountUID"), &format!("service account {uid:?}"));
+    }
+    let uid = case.view.get(&NODE, "", node).map(|node| node.uid()).unwrap_or_default();
+    if spec("nodeUID") != uid {
+        return differs("nodeUID", spec("nodeUID"), &format!("node {uid:?}"));
+    }
+    Ok(())
 }
 
 /// A node offers its own devices alone.

@@ -11,7 +11,7 @@ use gantry_kinds::{PERSISTENT_VOLUME_CLAIM, POD, Quantity, RESOURCE_CLAIM, RESOU
 use gantry_view::Object;
 use serde_json::Value;
 
-use super::forbidden;
+use super::{forbidden, limited};
 use crate::case::{Case, Refusal};
 use crate::commit::Draft;
 use crate::meta;
@@ -47,6 +47,8 @@ fn charge(case: &Case<'_>, new: &Value, old: Option<&Value>, draft: &mut Draft) 
     for (quota, value) in &quotas {
         check(case, quota.name(), value, new)?;
     }
+    let more = more(case, new, old);
+    limited::check(case, new, &more, &limited::bounded(quotas.iter().map(|(_, quota)| quota)))?;
     for (quota, value) in quotas {
         let taken = growth(case, &value, new, old);
         draft.writes.extend(take(case, quota, value, new, &taken)?);
@@ -78,14 +80,18 @@ fn check(case: &Case<'_>, name: &str, quota: &Value, object: &Value) -> Result<(
     Ok(())
 }
 
-/// What the object uses more of what the quota bounds than it did before.
+/// What the object uses more of what the quota bounds than it did before, while the quota held it.
 fn growth(case: &Case<'_>, quota: &Value, new: &Value, old: Option<&Value>) -> Amounts {
-    let (kind, now) = (case.kind(), case.context.now);
-    let old = old.filter(|old| covers(&quota["spec"], kind, old));
-    let before = old.map(|old| usage(kind, old, now)).unwrap_or_default();
+    let old = old.filter(|old| covers(&quota["spec"], case.kind(), old));
     let hard = &quota["status"]["hard"];
-    let more = usage(kind, new, now).into_iter().filter(|(resource, _)| hard.get(resource).is_some());
-    let more = more.map(|(resource, amount)| {
+    more(case, new, old).into_iter().filter(|(resource, _)| hard.get(resource).is_some()).collect()
+}
+
+/// What the object uses more than it did before.
+fn more(case: &Case<'_>, new: &Value, old: Option<&Value>) -> Amounts {
+    let (kind, now) = (case.kind(), case.context.now);
+    let before = old.map(|old| usage(kind, old, now)).unwrap_or_default();
+    let more = usage(kind, new, now).into_iter().map(|(resource, amount)| {
         let before = before.get(&resource).copied().unwrap_or(Quantity::ZERO);
         let amount = if before.is_zero() { amount } else { amount.sub(&before) };
         (resource, amount)

@@ -1,6 +1,7 @@
 //! Every pod runs as a service account, and finds that account's token mounted unless somebody said otherwise.
 
 use gantry_kinds::SERVICE_ACCOUNT;
+use gantry_kinds::kinds::pod::references::{Place, Reference, Referent, references};
 use gantry_kinds::tree::{list_at, str_at};
 use serde_json::{Value, json};
 
@@ -15,6 +16,8 @@ const MOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 const VOLUME: &str = "kube-api-access-";
 /// Seconds that a token is good for: an hour, and some for clocks that differ.
 const TOKEN_SECONDS: i64 = 3607;
+/// By which an account asks that its pods use the secrets that it lists, and no others.
+const ENFORCE_MOUNTABLE: &str = "kubernetes.io/enforce-mountable-secrets";
 /// Account of pods that name none.
 const DEFAULT: &str = "default";
 
@@ -43,7 +46,7 @@ pub(crate) fn admit(case: &Case<'_>, pod: &mut Value, draft: &mut Draft) -> Resu
     if list_at(pod, "/spec/imagePullSecrets").is_empty() && !pulls.is_empty() {
         meta::map(pod, "spec").insert("imagePullSecrets".to_owned(), pulls.to_vec().into());
     }
-    Ok(())
+    check_mountable(case, pod)
 }
 
 /// A mirror pod shows what a node runs on its own: it has no rights in the cluster.
@@ -61,17 +64,40 @@ fn mirror(case: &Case<'_>, pod: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Finds secrets by the names of the fields that name them, wherever in the pod they are.
-fn refers_to_secrets(value: &Value) -> bool {
-    match value {
-        Value::Array(items) => items.iter().any(refers_to_secrets),
-        Value::Object(fields) => fields.iter().any(|(key, field)| match key.as_str() {
-            "secret" | "secretRef" | "secretKeyRef" | "nodePublishSecretRef" => true,
-            "imagePullSecrets" => field.as_array().is_some_and(|names| !names.is_empty()),
-            _ => refers_to_secrets(field),
-        }),
-        _ => false,
+fn refers_to_secrets(spec: &Value) -> bool {
+    let mut found = false;
+    references(spec, &mut |reference| found |= reference.to == Referent::Secret);
+    found
+}
+
+/// Refuses what refers to secrets that the account does not list, where the account asks for it.
+pub(crate) fn check_mountable(case: &Case<'_>, pod: &Value) -> Result<(), Refusal> {
+    let name = str_at(pod, "/spec/serviceAccountName");
+    let Some(account) = case.view.get(&SERVICE_ACCOUNT, &case.target().namespace, name) else { return Ok(()) };
+    let account = account.value();
+    if account["metadata"]["annotations"][ENFORCE_MOUNTABLE] != "true" {
+        return Ok(());
     }
+    let lists = |field: &str, name: &str| list_at(&account, field).iter().any(|known| str_at(known, "/name") == name);
+    let mut wrong = None;
+    references(&pod["spec"], &mut |reference| {
+        let field = if let Place::Pull(_) = reference.place { "/imagePullSecrets" } else { "/secrets" };
+        if reference.to == Referent::Secret && wrong.is_none() && !lists(field, reference.name) {
+            wrong = Some(reference);
+        }
+    });
+    let Some(Reference { name: secret, place, .. }) = wrong else { return Ok(()) };
+    let unlisted = format!("is not allowed because service account {name} does not reference that");
+    let referring = format!("referencing secret.secretName={secret:?} {unlisted} secret");
+    let why = match place {
+        Place::Pull(at) => format!("imagePullSecrets[{at}].name={secret:?} {unlisted} imagePullSecret"),
+        Place::Pod => format!("volume with secret.secretName={secret:?} {unlisted} secret"),
+        Place::Container { sort, name, variable: Some(variable) } => {
+            format!("{sort} {name} with envVar {variable} {referring}")
+        }
+        Place::Container { sort, name, variable: None } => format!("{sort} {name} with envFrom {referring}"),
+    };
+    Err(forbidden(case, pod, &why))
 }
 
 fn mount(case: &Case<'_>, pod: &mut Value) {

@@ -2,6 +2,7 @@ use gantry_kinds::{
     CERTIFICATE_SIGNING_REQUEST, CLUSTER_ROLE, CONFIG_MAP, LOCAL_SUBJECT_ACCESS_REVIEW, ROLE, ROLE_BINDING,
     SELF_SUBJECT_ACCESS_REVIEW, SELF_SUBJECT_REVIEW, SELF_SUBJECT_RULES_REVIEW, SUBJECT_ACCESS_REVIEW,
 };
+use gantry_policy::{Authorizer, Link, Webhook};
 use serde_json::json;
 
 use super::*;
@@ -115,4 +116,68 @@ fn whole_collections_and_single_objects_are_different_rights() {
     let why = r#"configmaps "a" is forbidden: User "eve" cannot delete resource "configmaps" in API group "" in the namespace "web""#;
     refused(world.execute(&delete(false)), 403, why);
     world.execute(&delete(true)).expect("gone with its collection");
+}
+
+#[test]
+fn reviews_tell_of_selectors() {
+    let mut world = World::new();
+    let mut ask = |attributes: Value| {
+        let spec = json!({"user": "system:node:n1", "groups": ["system:nodes"], "resourceAttributes": attributes});
+        world.create(&SUBJECT_ACCESS_REVIEW, "", json!({"spec": spec}))
+    };
+    let pods = |selector: Value| json!({"verb": "list", "resource": "pods", "fieldSelector": selector});
+    let one = |operator: &str, values: &[&str]| json!({"requirements": [{"key": "spec.nodeName", "operator": operator, "values": values}]});
+    for (selector, allowed) in [
+        (one("In", &["n1"]), true),
+        (one("In", &["n2"]), false),
+        (one("NotIn", &["n1"]), false),
+        (json!({"rawSelector": "spec.nodeName=n1"}), true),
+    ] {
+        let (_, review) = ask(pods(selector.clone())).expect("an answer");
+        assert_eq!(review["status"]["allowed"], allowed, "{selector}");
+        assert_eq!(review["status"].get("evaluationError"), None);
+    }
+    let (_, review) = ask(pods(one("In", &["n1", "n2"]))).expect("an answer");
+    let ignored = "spec.resourceAttributes.fieldSelector ignored due to parse error";
+    assert_eq!((&review["status"]["allowed"], &review["status"]["evaluationError"]), (&json!(false), &json!(ignored)));
+    let both = json!({"rawSelector": "a=b", "requirements": [{"key": "a", "operator": "Exists", "values": ["x"]}]});
+    let refused = ask(pods(both)).expect_err("a refusal");
+    assert_eq!(
+        refused.message,
+        ".authorization.k8s.io \"\" is invalid: [spec.resourceAttributes.fieldSelector.rawSelector: Invalid value: \
+         \"a=b\": may not specified at the same time as requirements, \
+         spec.resourceAttributes.fieldSelector.requirements[0].values: Forbidden: may not be specified when \
+         `operator` is 'Exists' or 'DoesNotExist']"
+    );
+}
+
+#[test]
+fn an_authorizer_outside_is_asked_wherever_rights_count() {
+    let webhook = |closed| Authorizer::Webhook(Box::new(Webhook { closed, conditions: Vec::new() }));
+    let link = |authorizer| Link { name: "hook".to_owned(), authorizer };
+    let mut world = World::new();
+    world.authorizers = Chain::new(vec![link(webhook(false))]);
+    world.authorizer = |question| {
+        let allowed = question.spec["user"] == "jane" && question.spec["resourceAttributes"]["verb"] != "escalate";
+        Ok(json!({"allowed": allowed, "reason": "because"}))
+    };
+    let post = |who: &str, kind: KindRef, body: &Value| {
+        let namespace = if kind.namespaced { "web" } else { "" };
+        Request { user: user(who, &[]), ..request(kind, namespace, "", Operation::Create(body.clone().into())) }
+    };
+    let role =
+        json!({"metadata": {"name": "r"}, "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}]});
+    // May create roles, as the webhook says, but has none of the rights that this one gives.
+    let refused = world.execute(&post("jane", &ROLE, &role)).expect_err("a refusal");
+    assert!(refused.message.contains("is attempting to grant RBAC permissions not currently held"), "{refused:?}");
+    let refused = world.execute(&post("joe", &ROLE, &role)).expect_err("a refusal");
+    assert!(refused.message.ends_with(": hook: because"), "{}", refused.message);
+    world.authorizer = |_| Err("nobody answers".to_owned());
+    world.authorizers = Chain::new(vec![link(webhook(true)), link(Authorizer::AlwaysAllow)]);
+    let refused = world.execute(&post("jane", &ROLE, &role)).expect_err("a refusal");
+    assert_eq!((refused.code, refused.message.as_str()), (500, "Internal error occurred: nobody answers"));
+    world.authorizers = Chain::new(vec![link(webhook(false)), link(Authorizer::AlwaysAllow)]);
+    let path = json!({"spec": {"user": "x", "nonResourceAttributes": {"verb": "get", "path": "/x"}}});
+    let (_, review) = world.execute(&post("jane", &SUBJECT_ACCESS_REVIEW, &path)).expect("an answer");
+    assert_eq!(review["status"], json!({"allowed": true}));
 }

@@ -7,6 +7,7 @@ mod delete;
 mod limits;
 mod nodes;
 mod objects;
+mod plugins;
 mod pods;
 mod policies;
 mod quotas;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use gantry_kinds::{KindRef, NAMESPACE, SERVICE_ACCOUNT, Status};
+use gantry_policy::{Attributes, Chain, Question};
 use gantry_view::{Object, View};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -34,6 +36,12 @@ pub(crate) struct World {
     pub(crate) webhook: fn(&Conversion) -> Converted,
     /// Who reviews requests.
     pub(crate) reviewer: fn(&AdmissionReview) -> Result<Value, String>,
+    /// Who limits the rate of events.
+    pub(crate) rate: fn(&EventWrite) -> Result<(), String>,
+    /// Who says who may do what.
+    pub(crate) authorizers: Chain,
+    /// Who answers for an authorizer outside.
+    pub(crate) authorizer: fn(&Question) -> Result<Value, String>,
     seed: u64,
 }
 
@@ -41,11 +49,30 @@ pub(crate) struct World {
 pub(crate) type Answer = Result<(u16, Value), Box<Status>>;
 
 impl World {
+    /// Nothing.
+    pub(crate) fn empty(now: Timestamp) -> Self {
+        World {
+            view: View::new(),
+            now,
+            settings: Settings::default(),
+            webhook: absent,
+            reviewer: nobody,
+            rate: any,
+            authorizers: Chain::default(),
+            authorizer: |_| Err("nobody is asked".to_owned()),
+            seed: 0,
+        }
+    }
+
+    /// May this be done, as far as it is told without asking outside?
+    pub(crate) fn allows(&self, asked: &Attributes<'_>) -> bool {
+        self.authorizers.decide(&self.view, asked, &|_| None).is_ok_and(|verdict| verdict.allowed)
+    }
+
     /// Nothing but a namespace `web` with its default account.
     pub(crate) fn new() -> Self {
         let now: Timestamp = "2026-01-01T00:00:00Z".parse().expect("a time");
-        let mut world =
-            World { view: View::new(), now, settings: Settings::default(), webhook: absent, reviewer: nobody, seed: 0 };
+        let mut world = World::empty(now);
         world.create(&NAMESPACE, "", json!({"metadata": {"name": "web"}})).expect("a namespace");
         world.create(&SERVICE_ACCOUNT, "web", json!({"metadata": {"name": "default"}})).expect("an account");
         world
@@ -55,12 +82,15 @@ impl World {
         self.seed += 1;
         let mut answers = Answers::default();
         loop {
-            let context = Context { now: self.now, seed: self.seed, settings: &self.settings, answers: &answers };
+            let (now, seed, settings, authorizers) = (self.now, self.seed, &self.settings, &self.authorizers);
+            let context = Context { now, seed, settings, authorizers, answers: &answers };
             match decide(&self.view, request, &context) {
                 Decision::Ask(ask) => {
                     let answer = match &*ask {
                         Ask::Convert(conversion) => conversion.spread((self.webhook)(conversion)),
                         Ask::Admit(reviews) => reviews.iter().map(self.reviewer).collect(),
+                        Ask::EventRate(write) => vec![(self.rate)(write).map(|()| Value::Null)],
+                        Ask::Authorize(question) => vec![(self.authorizer)(question)],
                     };
                     answers.note(*ask, answer);
                 }
@@ -119,6 +149,10 @@ impl World {
 
 fn absent(conversion: &Conversion) -> Converted {
     Err(conversion.failed("nobody is there"))
+}
+
+fn any(_: &EventWrite) -> Result<(), String> {
+    Ok(())
 }
 
 fn nobody(_: &AdmissionReview) -> Result<Value, String> {

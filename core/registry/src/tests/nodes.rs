@@ -1,6 +1,9 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use gantry_kinds::{CERTIFICATE_SIGNING_REQUEST, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NODE, POD};
+use gantry_kinds::{
+    CERTIFICATE_SIGNING_REQUEST, CLUSTER_ROLE, CLUSTER_ROLE_BINDING, NODE, POD, POD_CERTIFICATE_REQUEST,
+    SERVICE_ACCOUNT,
+};
 
 use super::*;
 
@@ -52,6 +55,39 @@ fn a_node_shows_pods_of_its_own_that_refer_to_nothing() {
     let volume = json!({"volumes": [{"name": "v", "configMap": {"name": "x"}}]});
     refused(mirror(owner(uid, true), volume), 403, &why("can not create pods that reference configmaps"));
     mirror(owner(uid, true), json!({})).expect("a mirror pod");
+}
+
+#[test]
+fn a_node_asks_for_certificates_of_the_pods_that_it_runs() {
+    let mut world = World::new();
+    let (_, node) = world.create(&NODE, "", json!({"metadata": {"name": "n1"}})).expect("a node");
+    let account = json!({"metadata": {"name": "runner"}});
+    let (_, account) = world.create(&SERVICE_ACCOUNT, "web", account).expect("an account");
+    let bound = pod("p", json!({"nodeName": "n1", "serviceAccountName": "runner"}));
+    let (_, bound) = world.create(&POD, "web", bound).expect("a pod");
+    let uid = |object: &Value| object["metadata"]["uid"].clone();
+    let spec = json!({"signerName": "a.b/c", "podName": "p", "podUID": uid(&bound), "serviceAccountName": "runner",
+        "serviceAccountUID": uid(&account), "nodeName": "n1", "nodeUID": uid(&node), "stubPKCS10Request": "YWJj"});
+    let mut ask = |field: &str, value: &str| {
+        let mut spec = spec.clone();
+        if !field.is_empty() {
+            spec[field] = json!(value);
+        }
+        let body = json!({"metadata": {"name": "r"}, "spec": spec});
+        world.execute(&as_node(request(&POD_CERTIFICATE_REQUEST, "web", "", Operation::Create(body.into()))))
+    };
+    for (field, value, why) in [
+        ("nodeName", "n2", "which is not the requesting node"),
+        ("podName", "q", "while retrieving pod"),
+        ("podUID", "x", "contains pod UID"),
+        ("serviceAccountName", "default", "contains serviceAccountName"),
+        ("serviceAccountUID", "x", "contains serviceAccountUID"),
+        ("nodeUID", "x", "contains nodeUID"),
+    ] {
+        let status = ask(field, value).expect_err(field);
+        assert!(status.code == 403 && status.message.contains(why), "{}", status.message);
+    }
+    ask("", "").expect("its own");
 }
 
 #[test]

@@ -195,3 +195,35 @@ fn the_clusters_own_classes_stay() {
                    class and cannot be deleted";
     refused(world.delete(&PRIORITY_CLASS, "", name, DeleteOptions::default()), 403, message);
 }
+
+#[test]
+fn an_account_that_asks_for_it_lends_its_own_secrets_alone() {
+    let mut world = World::new();
+    let account = json!({"metadata": {"name": "m", "annotations": {"kubernetes.io/enforce-mountable-secrets": "true"}},
+        "secrets": [{"name": "ok"}], "imagePullSecrets": [{"name": "pull"}]});
+    world.create(&SERVICE_ACCOUNT, "web", account).expect("an account");
+    let mut why = |field: &str, value: Value| {
+        let mut body = pod("p", json!({"serviceAccountName": "m"}));
+        body["spec"][field] = value;
+        world.create(&POD, "web", body).expect_err("a refusal").message.clone()
+    };
+    let end = "is not allowed because service account m does not reference that";
+    let start = "pods \"p\" is forbidden:";
+    let volume = json!([{"name": "v", "csi": {"driver": "a.b", "nodePublishSecretRef": {"name": "no"}}}]);
+    assert_eq!(why("volumes", volume), format!("{start} volume with secret.secretName=\"no\" {end} secret"));
+    let init = json!([{"name": "i", "image": "x", "envFrom": [{"secretRef": {"name": "no"}}]}]);
+    let words = "init container i with envFrom referencing secret.secretName=\"no\"";
+    assert_eq!(why("initContainers", init), format!("{start} {words} {end} secret"));
+    let pulls = json!([{"name": "pull"}, {"name": "no"}]);
+    let words = format!("{start} imagePullSecrets[1].name=\"no\" {end} imagePullSecret");
+    assert_eq!(why("imagePullSecrets", pulls), words);
+    let mut body = pod("p", json!({"serviceAccountName": "m"}));
+    body["spec"]["volumes"] = json!([{"name": "v", "secret": {"secretName": "ok"}}]);
+    world.create(&POD, "web", body).expect("what it lists");
+    let variable = json!({"name": "E", "valueFrom": {"secretKeyRef": {"name": "no", "key": "k"}}});
+    let more = json!({"spec": {"ephemeralContainers": [{"name": "e", "image": "x", "env": [variable]}]}});
+    let patch = Operation::Patch(PatchKind::Strategic, more.into());
+    let refused = world.execute(&sub(request(&POD, "web", "p", patch), "ephemeralcontainers"));
+    let words = "ephemeral container e with envVar E referencing secret.secretName=\"no\"";
+    assert_eq!(refused.expect_err("a refusal").message, format!("{start} {words} {end} secret"));
+}

@@ -171,6 +171,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_every_object_has_is_described_where_no_built_in_kind_is() {
+        let roots = BTreeSet::from([super::super::custom::OBJECT_META.to_owned()]);
+        let all = schemas(Schema::builtin(), "example.com", "v1", &roots);
+        let created = &all[super::super::custom::OBJECT_META]["properties"]["creationTimestamp"]["description"];
+        assert!(created.as_str().is_some_and(|told| told.starts_with("CreationTimestamp is a timestamp")), "{created}");
+    }
+
+    #[test]
     fn managed_fields_have_a_type_of_their_own() {
         let schema = Schema::builtin();
         let entry = schema.id("io.k8s.apimachinery.pkg.apis.meta.v1.ManagedFieldsEntry").expect("a type");

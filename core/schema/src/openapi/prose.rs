@@ -123,6 +123,7 @@ const ROOTS: &[(&str, Describe)] = &[
     ("io.k8s.kube-aggregator.pkg.apis.apiregistration.v1.APIService", describe::<apiregistration::v1::APIService>),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions", describe::<meta::v1::DeleteOptions>),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", describe::<meta::v1::ListMeta>),
+    ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", describe::<meta::v1::ObjectMeta>),
     ("io.k8s.apimachinery.pkg.apis.meta.v1.Status", describe::<meta::v1::Status>),
 ];
 

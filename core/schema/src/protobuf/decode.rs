@@ -111,7 +111,7 @@ impl Reader<'_> {
     }
 
     fn entry(self, form: &Form, bytes: &[u8]) -> Result<(String, Value), ProtobufError> {
-        let (mut key, mut value, mut seen) = (String::new(), Value::Null, false);
+        let (mut key, mut value) = (String::new(), Value::Null);
         for item in Fields::of(bytes) {
             match item? {
                 Item { number: 1, wire: Wire::Bytes(bytes) } => key = text(bytes)?,
@@ -124,11 +124,10 @@ impl Reader<'_> {
                 Item { number: 2, wire } => self.occurrence(form, &mut value, wire)?,
                 _ => {}
             }
-            seen = true;
         }
         if value.is_null() {
             value = match form {
-                Form::String | Form::Bytes if seen => Value::from(""),
+                Form::String | Form::Bytes => Value::from(""),
                 Form::Quantity => Value::from("0"),
                 _ => Value::Null,
             };
@@ -253,6 +252,9 @@ pub(super) fn text_at(bytes: &[u8], number: u32) -> Result<String, ProtobufError
     Ok(found)
 }
 
+/// The first second that a time of JSON can name.
+const YEAR_0: i64 = -62_167_219_200;
+
 /// Seconds and nanoseconds; nothing of both is Go's zero time, which JSON has as null.
 fn time(bytes: &[u8], micro: bool) -> Result<Value, ProtobufError> {
     if bytes.is_empty() {
@@ -260,7 +262,8 @@ fn time(bytes: &[u8], micro: bool) -> Result<Value, ProtobufError> {
     }
     let (seconds, nanos) = (number_at(bytes, 1)?, number_at(bytes, 2)?);
     let nanos = i32::try_from(nanos).unwrap_or_default();
-    let at = jiff::Timestamp::new(seconds, nanos).map_err(|_| ProtobufError::Malformed("time out of range"))?;
+    let at = jiff::Timestamp::new(seconds, nanos).ok().filter(|at| at.as_second() >= YEAR_0);
+    let at = at.ok_or(ProtobufError::Malformed("time out of range"))?;
     Ok(Value::from(format_time(at, micro)))
 }
 

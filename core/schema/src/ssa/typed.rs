@@ -228,7 +228,9 @@ pub(crate) fn remove(form: Form<'_>, value: &Value, unwanted: &FieldSet) -> Valu
         (Nature::Elements, Value::Array(_)) => {
             let kept: Vec<Value> = elements(form, Some(value))
                 .into_iter()
-                .filter_map(|(step, item)| keep(step, item, form.element()))
+                .filter_map(|(step, item)| Some((item, keep(step, item, form.element())?)))
+                // wire: an element that has lost everything is still one, and becomes the zero of its struct.
+                .map(|(item, kept)| if item.is_object() && kept.is_null() { Value::Object(Map::new()) } else { kept })
                 .collect();
             if kept.is_empty() { Value::Null } else { Value::Array(kept) }
         }

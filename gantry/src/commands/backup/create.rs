@@ -7,6 +7,7 @@ use gantry_backup::{
     About, BackupError, Content, Lock, Manifest, PayloadReader, PipeReader, Place, Sealer, copy, make, pipe,
 };
 use gantry_client::Client;
+use gantry_encryption::EncryptedStore;
 use jiff::Timestamp;
 
 use super::{key, place, size};
@@ -90,8 +91,9 @@ async fn offline(flags: &Create, paths: &Paths, to: &Place, lock: Lock) -> Resul
     let _held = process::hold(paths)?;
     let storage = Storage::open(paths, &flags.store).await?;
     let (source, store_format) = backup_source(&storage, &paths.store());
-    let files = backup_files(paths.pki(), flags.store.cluster_key_file.clone())();
-    let files = files.with_context(|| format!("reading {}", paths.pki().display()))?;
+    let encrypted = EncryptedStore::has_ring(&*storage.store()).await.context("reading the store")?;
+    let files = backup_files(paths.pki(), &flags.store, encrypted)?();
+    let files = files.with_context(|| format!("reading the keys of {}", paths.pki().display()))?;
     let gantry_version = env!("CARGO_PKG_VERSION").to_owned();
     let about = About { now: Timestamp::now(), gantry_version, store_format, scheduled: false };
     let content = Content::of(&*source, files, about).await?;

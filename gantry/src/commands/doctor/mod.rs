@@ -4,6 +4,7 @@
 //! read from the data directory otherwise.
 
 mod data;
+mod flaws;
 mod host;
 mod keys;
 mod network;
@@ -69,6 +70,7 @@ pub async fn doctor(flags: Doctor) -> Result<u8> {
     findings.extend(data::findings(&paths, &server).await);
     findings.extend(keys::findings(&paths));
     findings.extend(host::findings(&paths, flags.containerd_socket.as_deref()).await);
+    findings.extend(flaws::findings());
     findings.extend(network::findings(&paths, server.runs()).await);
     let failed = findings.iter().filter(|f| f.state == State::Fail).count();
     match flags.output.as_deref() {

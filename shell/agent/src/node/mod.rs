@@ -48,6 +48,8 @@ pub(crate) fn facts(config: &Config, machine: &Machine, paths: &Paths) -> NodeFa
         cgroup_root: config.cgroup_root.clone(),
         logs: paths.logs().to_string_lossy().into_owned(),
         seccomp: paths.seccomp().to_string_lossy().into_owned(),
+        seccomp_default: config.seccomp_default,
+        pod_pid_limit: config.pod_pid_limit,
     }
 }
 

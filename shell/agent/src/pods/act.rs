@@ -68,7 +68,7 @@ impl Scene {
             for folder in [&self.shared.paths.pod(uid), Path::new(&plan.log_folder)] {
                 fs::create_dir_all(folder).map_err(AgentError::at("create", folder))?;
             }
-            self.shared.cgroups.ensure(&plan.cgroup, &cgroup::of_pod(&self.pod))
+            self.shared.cgroups.ensure(&plan.cgroup, &cgroup::of_pod(&self.pod, node.pod_pid_limit))
         };
         made().map_err(|error| refuse(&error))?;
         let permit = self.shared.starts.acquire().await;
@@ -110,7 +110,8 @@ impl Scene {
         };
         let wanted = pod::spec(&self.pod).volumes.as_deref().unwrap_or_default();
         let first = wanted.first().map(|volume| volume.name.as_str()).unwrap_or_default();
-        let sources = self.sources().await.map_err(|why| refuse(first, &why))?;
+        let mut sources = self.sources().await.map_err(|why| refuse(first, &why))?;
+        sources.certificates = self.certificates().await.map_err(|(volume, why)| refuse(&volume, &why))?;
         let node = self.shared.node.borrow().clone();
         let group = volume::fs_group(&self.pod);
         for wanted in wanted {

@@ -27,7 +27,8 @@ pub(super) fn sandbox_config(pod: &Pod, plan: &sandbox::Plan) -> PodSandboxConfi
         run_as_group: number(plan.user.and(plan.group)),
         supplemental_groups: plan.groups.clone(),
         privileged: plan.privileged,
-        seccomp: Some(profile(&plan.seccomp)),
+        // Its one process only waits, whatever the pod's containers may do.
+        seccomp: Some(profile(&Seccomp::RuntimeDefault)),
         ..LinuxSandboxSecurityContext::default()
     };
     let linux = LinuxPodSandboxConfig {

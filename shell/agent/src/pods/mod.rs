@@ -4,6 +4,7 @@
 //! runtime runs for a pod that the API does not know is taken away.
 
 mod act;
+mod certificates;
 mod end;
 mod fence;
 mod launch;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
+use super::certificates::{Certificates, State};
 use super::fence::{Guard, Verdict};
 use super::report::Report;
 use super::{Seen, Shared, Signal};
@@ -47,6 +48,7 @@ pub(super) struct Scene {
     pub(super) observed: Arc<Observed>,
     pub(super) followed: Arc<Vec<Arc<Followed>>>,
     pub(super) tokens: Tokens,
+    pub(super) certificates: Certificates,
 }
 
 pub(super) struct Worker {
@@ -64,7 +66,7 @@ pub(super) struct Worker {
     ends: HashMap<String, (i32, Timestamp)>,
     /// When to look at everything again, even if all seems well.
     look_at: Timestamp,
-    /// Tokens are not renewed before this again.
+    /// Tokens and certificates are not renewed before this again.
     renew_after: Timestamp,
     /// The pod's fence, if it has one.
     guard: Option<Guard>,
@@ -92,8 +94,8 @@ impl Worker {
         let told = pod::reported(&pod).clone();
         let report = Report::start(shared.client.clone(), &pod);
         let guard = Guard::start(&shared, &pod);
-        let (observed, tokens) = (Arc::default(), Tokens::default());
-        let scene = Scene { shared, pod, observed, followed, tokens };
+        let (observed, tokens, certificates) = Default::default();
+        let scene = Scene { shared, pod, observed, followed, tokens, certificates };
         let renew_after = Timestamp::now();
         let look_at = renew_after + LOOK_EVERY;
         let (memory, tasks, heard, ends) = (Memory::default(), JoinSet::new(), HashMap::new(), HashMap::new());
@@ -309,9 +311,11 @@ impl Worker {
         }
     }
 
-    /// When the next token is to be renewed.
+    /// When the next token or certificate is to be renewed.
     fn renewal(&self) -> Option<Timestamp> {
-        let due = self.scene.tokens.lock().values().map(|(_, at)| *at).min();
+        let token = self.scene.tokens.lock().values().map(|(_, at)| *at).min();
+        let certificate = self.scene.certificates.lock().values().filter_map(State::due).min();
+        let due = token.into_iter().chain(certificate).min();
         due.map(|due| due.max(self.renew_after))
     }
 }

@@ -1,9 +1,9 @@
 //! `Impersonate-*` headers: acting as somebody else, for those who may.
 
+use gantry_cluster::Cluster;
 use gantry_kinds::Status;
 use gantry_policy::Attributes;
-use gantry_registry::User;
-use gantry_view::View;
+use gantry_registry::{Answers, User};
 use http::HeaderMap;
 
 use super::AUTHENTICATED;
@@ -13,7 +13,12 @@ use crate::query::decode;
 const EXTRA: &str = "impersonate-extra-";
 
 /// The user that the request acts as: `user` itself when it names nobody else.
-pub(crate) fn impersonate(view: &View, user: User, headers: &HeaderMap) -> Result<User, Refusal> {
+pub(crate) async fn impersonate(
+    cluster: &Cluster,
+    user: User,
+    headers: &HeaderMap,
+    answers: &mut Answers,
+) -> Result<User, Refusal> {
     let one = |name: &str| headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
     let groups: Vec<String> =
         headers.get_all("impersonate-group").iter().filter_map(|v| Some(v.to_str().ok()?.to_owned())).collect();
@@ -25,7 +30,7 @@ pub(crate) fn impersonate(view: &View, user: User, headers: &HeaderMap) -> Resul
         let message = format!("requested {} without impersonating a user name", go_text(&wanted));
         return Err(Box::new(Status::bad_request(message)));
     }
-    permit(view, &user, &wanted)?;
+    permit(cluster, &user, &wanted, answers).await?;
     Ok(complete(wanted))
 }
 
@@ -40,22 +45,30 @@ fn extra(headers: &HeaderMap) -> Vec<(String, Vec<String>)> {
 }
 
 /// Every part of the other identity must be allowed.
-fn permit(view: &View, user: &User, wanted: &User) -> Result<(), Refusal> {
-    let ask = |group, resource, subresource, namespace, name| {
-        let asked =
-            Attributes { group, resource, subresource, namespace, name, ..Attributes::path(user, "impersonate", "") };
-        gantry_policy::allow(view, &asked)
-    };
-    match wanted.service_account() {
-        Some((namespace, name)) => ask("", "serviceaccounts", "", namespace, name)?,
-        None => ask("", "users", "", "", &wanted.name)?,
+async fn permit(cluster: &Cluster, user: &User, wanted: &User, answers: &mut Answers) -> Result<(), Refusal> {
+    for [group, resource, subresource, namespace, name] in parts(wanted) {
+        let by = Attributes::path(user, "impersonate", "");
+        let asked = Attributes { group, version: "v1", resource, subresource, namespace, name, ..by };
+        gantry_policy::refusal(&asked, &cluster.authorize(&asked, answers).await)?;
     }
-    wanted.groups.iter().try_for_each(|group| ask("", "groups", "", "", group))?;
+    Ok(())
+}
+
+/// What an identity is made of: group, resource, subresource, namespace and name of each part.
+fn parts(wanted: &User) -> Vec<[&str; 5]> {
+    const OTHERS: &str = "authentication.k8s.io";
+    let mut parts = vec![match wanted.service_account() {
+        Some((namespace, name)) => ["", "serviceaccounts", "", namespace, name],
+        None => ["", "users", "", "", &wanted.name],
+    }];
+    parts.extend(wanted.groups.iter().map(|group| ["", "groups", "", "", group]));
     if !wanted.uid.is_empty() {
-        ask("authentication.k8s.io", "uids", "", "", &wanted.uid)?;
+        parts.push([OTHERS, "uids", "", "", &wanted.uid]);
     }
-    let extra = wanted.extra.iter().flat_map(|(key, values)| values.iter().map(move |value| (key, value)));
-    extra.into_iter().try_for_each(|(key, value)| ask("authentication.k8s.io", "userextras", key, "", value))
+    for (key, values) in &wanted.extra {
+        parts.extend(values.iter().map(|value| [OTHERS, "userextras", key, "", value]));
+    }
+    parts
 }
 
 /// Groups that follow from the name, where the headers gave none.
@@ -93,28 +106,31 @@ mod tests {
 
     use super::*;
 
-    fn act(user: &User, pairs: &[(&str, &str)]) -> Result<User, Refusal> {
+    async fn act(user: &User, pairs: &[(&str, &str)]) -> Result<User, Refusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
         }
-        impersonate(&View::new(), user.clone(), &headers)
+        let store = std::sync::Arc::new(gantry_store::MemoryStore::new());
+        let setup = gantry_cluster::Setup::new(gantry_registry::Settings::default(), 1);
+        let cluster = Cluster::open(store, setup).await.unwrap();
+        impersonate(&cluster, user.clone(), &headers, &mut Answers::default()).await
     }
 
-    #[test]
-    fn only_those_who_may_act_as_others() {
+    #[tokio::test]
+    async fn only_those_who_may_act_as_others() {
         let admin = User { name: "admin".to_owned(), groups: vec!["system:masters".to_owned()], ..User::default() };
         let nobody = User { name: "nobody".to_owned(), ..User::default() };
-        assert_eq!(act(&nobody, &[]).unwrap(), nobody);
-        assert_eq!(act(&nobody, &[("Impersonate-User", "bob")]).unwrap_err().code, 403);
-        let bob = act(&admin, &[("Impersonate-User", "bob"), ("Impersonate-Extra-Foo", "x")]).unwrap();
+        assert_eq!(act(&nobody, &[]).await.unwrap(), nobody);
+        assert_eq!(act(&nobody, &[("Impersonate-User", "bob")]).await.unwrap_err().code, 403);
+        let bob = act(&admin, &[("Impersonate-User", "bob"), ("Impersonate-Extra-Foo", "x")]).await.unwrap();
         assert_eq!(
             (bob.groups, bob.extra),
             (vec![AUTHENTICATED.to_owned()], vec![("foo".to_owned(), vec!["x".to_owned()])])
         );
-        let account = act(&admin, &[("Impersonate-User", "system:serviceaccount:a:b")]).unwrap();
+        let account = act(&admin, &[("Impersonate-User", "system:serviceaccount:a:b")]).await.unwrap();
         assert_eq!(account.groups, ["system:serviceaccounts", "system:serviceaccounts:a", AUTHENTICATED]);
-        let refused = act(&admin, &[("Impersonate-Group", "bob")]).unwrap_err();
+        let refused = act(&admin, &[("Impersonate-Group", "bob")]).await.unwrap_err();
         assert!(
             refused.message.starts_with("requested &user.DefaultInfo{Name:\"\", UID:\"\", Groups:[]string{\"bob\"}")
         );

@@ -3,6 +3,7 @@
 //! Invariants: a credential that is there but wrong is 401, never anonymous; a token is worth nothing once the object
 //! that it is bound to is gone.
 
+mod anonymous;
 pub(crate) mod bound;
 mod certificate;
 mod impersonation;
@@ -14,6 +15,7 @@ use gantry_view::View;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
+pub use anonymous::Anonymous;
 pub(crate) use certificate::{Peer, Verifier};
 pub(crate) use impersonation::impersonate;
 pub use keys::KeyError;
@@ -24,8 +26,12 @@ use crate::Refusal;
 /// Everybody who proved who they are.
 pub(crate) const AUTHENTICATED: &str = "system:authenticated";
 
-/// Paths that answer without any credential.
-const OPEN_PATHS: [&str; 4] = ["/livez", "/readyz", "/healthz", "/version"];
+/// By what requests are known.
+pub(crate) struct Credentials {
+    /// The keys of service accounts' tokens.
+    pub(crate) keys: Keys,
+    pub(crate) anonymous: Anonymous,
+}
 
 /// What a credential proves, before anything is looked up.
 pub(crate) enum Proof {
@@ -36,17 +42,22 @@ pub(crate) enum Proof {
 }
 
 /// Checks the credential of a request.
-pub(crate) fn prove(keys: &Keys, peer: &Peer, headers: &HeaderMap, path: &str, now: i64) -> Result<Proof, Refusal> {
+pub(crate) fn prove(
+    by: &Credentials,
+    peer: &Peer,
+    headers: &HeaderMap,
+    path: &str,
+    now: i64,
+) -> Result<Proof, Refusal> {
     if let Some(user) = peer.user(now) {
         return Ok(Proof::User(user));
     }
     if let Some(token) = bearer(headers) {
-        let claims = keys.verify(token, &[keys.issuer()], now).map_err(|_| unauthorized())?;
+        let claims = by.keys.verify(token, &[by.keys.issuer()], now).map_err(|_| unauthorized())?;
         return Ok(Proof::Token(Box::new(claims)));
     }
-    let open = OPEN_PATHS.iter().any(|open| path == *open || path.starts_with(&format!("{open}/")));
-    if open && !peer.presented() && !headers.contains_key(AUTHORIZATION) {
-        Ok(Proof::User(anonymous()))
+    if by.anonymous.may_ask(path) && !peer.presented() && !headers.contains_key(AUTHORIZATION) {
+        Ok(Proof::User(anonymous::user()))
     } else {
         Err(unauthorized())
     }
@@ -66,10 +77,6 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-fn anonymous() -> User {
-    User { name: "system:anonymous".to_owned(), groups: vec!["system:unauthenticated".to_owned()], ..User::default() }
-}
-
 fn unauthorized() -> Refusal {
     Box::new(Status::unauthorized())
 }
@@ -80,13 +87,13 @@ mod tests {
 
     #[test]
     fn a_wrong_credential_is_never_anonymous() {
-        let keys = Keys::for_tests();
+        let credentials = Credentials { keys: Keys::for_tests(), anonymous: Anonymous::health() };
         let ask = |authorization: Option<&str>, path: &str| {
             let mut headers = HeaderMap::new();
             if let Some(value) = authorization {
                 headers.insert(AUTHORIZATION, value.parse().unwrap());
             }
-            let proof = prove(&keys, &Peer::default(), &headers, path, 0);
+            let proof = prove(&credentials, &Peer::default(), &headers, path, 0);
             let user = proof.and_then(|proof| identify(&View::new(), proof, 0));
             user.map_or_else(|s| s.code.to_string(), |u| u.name)
         };

@@ -4,10 +4,13 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
 use http::Request;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
+use hyper::client::conn::http1::SendRequest;
+use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, DuplexStream, WriteHalf};
 use tokio::net::TcpStream;
@@ -24,6 +27,26 @@ use crate::tunnel::Tunnels;
 /// A connection of any kind.
 pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
+
+/// HTTP/1.1 over a connection; `whom` is told of where it breaks.
+pub(crate) async fn http1(
+    stream: impl Connection + 'static,
+    whom: &'static str,
+) -> Result<SendRequest<Full<Bytes>>, String> {
+    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (sender, connection) = handshake.map_err(|error| error.to_string())?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, whom, "a connection broke");
+        }
+    });
+    Ok(sender)
+}
+
+/// What is said of a request that has no answer.
+pub(crate) fn unanswered(error: &hyper::Error) -> String {
+    if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() }
+}
 
 /// Connects to a backend; else why not, in words for the client.
 pub(super) async fn connect(app: &App, backend: &Backend) -> Result<Box<dyn Connection>, String> {

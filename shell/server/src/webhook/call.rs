@@ -9,7 +9,6 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio_rustls::TlsConnector;
@@ -73,13 +72,7 @@ async fn send(
     stream: TlsStream<Box<dyn Connection>>,
     body: Bytes,
 ) -> Result<Response<Incoming>, String> {
-    let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
-    let (mut sender, connection) = handshake.map_err(|error| error.to_string())?;
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to a webhook broke");
-        }
-    });
+    let mut sender = dial::http1(stream, "a webhook").await?;
     let request = Request::post(&place.target)
         .header(HOST, format!("{}:{}", place.host, place.port))
         .header(USER_AGENT, AGENT)
@@ -87,10 +80,7 @@ async fn send(
         .header(CONTENT_TYPE, "application/json")
         .body(Full::new(body))
         .map_err(|error| error.to_string())?;
-    sender
-        .send_request(request)
-        .await
-        .map_err(|error| if error.is_incomplete_message() { "EOF".to_owned() } else { error.to_string() })
+    sender.send_request(request).await.map_err(|error| dial::unanswered(&error))
 }
 
 /// What is said of an answer that is no success.

@@ -18,6 +18,8 @@ use gantry_registry::{Answer, Ask};
 use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::authz::Authorizers;
+use crate::event_rates::EventRates;
 use crate::limits::{WEBHOOK_CALLS, WEBHOOK_WAITING};
 use crate::tunnel::Tunnels;
 
@@ -27,6 +29,8 @@ pub(crate) struct Webhooks {
     cluster: Weak<Cluster>,
     tunnels: Arc<Tunnels>,
     gates: Mutex<BTreeMap<String, Arc<Gate>>>,
+    event_rates: EventRates,
+    authorizers: Arc<Authorizers>,
 }
 
 /// How many may be at one webhook at a time.
@@ -51,8 +55,13 @@ impl Gate {
 }
 
 impl Webhooks {
-    pub(crate) fn new(cluster: &Arc<Cluster>, tunnels: Arc<Tunnels>) -> Self {
-        Webhooks { cluster: Arc::downgrade(cluster), tunnels, gates: Mutex::default() }
+    pub(crate) fn new(
+        cluster: &Arc<Cluster>,
+        tunnels: Arc<Tunnels>,
+        event_rates: EventRates,
+        authorizers: Arc<Authorizers>,
+    ) -> Self {
+        Webhooks { cluster: Arc::downgrade(cluster), tunnels, gates: Mutex::default(), event_rates, authorizers }
     }
 
     /// Waits for a place at the webhook of that name; held until the call ends. Too many who wait are sent away at once.
@@ -75,6 +84,8 @@ impl Oracle for Webhooks {
         match ask {
             Ask::Convert(conversion) => conversion.spread(self.convert(conversion).await),
             Ask::Admit(reviews) => self.admit(reviews).await,
+            Ask::EventRate(write) => vec![self.event_rates.admit(write)],
+            Ask::Authorize(question) => vec![self.authorizers.ask(question).await],
         }
     }
 }
@@ -85,7 +96,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_webhook_that_hangs_holds_its_own_callers_alone() {
-        let webhooks = Webhooks { cluster: Weak::new(), tunnels: Arc::default(), gates: Mutex::default() };
+        let webhooks = Webhooks {
+            cluster: Weak::new(),
+            tunnels: Arc::default(),
+            gates: Mutex::default(),
+            event_rates: EventRates::new(Vec::new()),
+            authorizers: Arc::default(),
+        };
         let mut inside = Vec::new();
         for _ in 0..WEBHOOK_CALLS {
             inside.push(webhooks.enter("a").await.unwrap());

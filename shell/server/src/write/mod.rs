@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use gantry_cluster::Reply;
 use gantry_kinds::KindRef;
-use gantry_registry::{DeleteOptions, Operation, Options, PatchKind, Request as Write, Target};
+use gantry_registry::{Body, DeleteOptions, Operation, Options, PatchKind, Request as Write, Target};
 use gantry_view::Object;
 use http::Request;
 use hyper::body::Incoming;
@@ -64,7 +64,9 @@ async fn operation(
             let patch_kind = body::patch_kind(headers)?;
             let bytes = body::read(headers, request.into_body()).await?;
             let options = read_options(call, Verb::Patch(patch_kind == PatchKind::Apply))?;
-            (Operation::Patch(patch_kind, body::patch(patch_kind, &bytes)?), options)
+            let patch = body::patch(patch_kind, &bytes)?;
+            note(call, &patch);
+            (Operation::Patch(patch_kind, patch), options)
         }
         "delete" => {
             let bytes = body::read(headers, request.into_body()).await?;
@@ -77,14 +79,25 @@ async fn operation(
             let create = verb == "create";
             let options = read_options(call, if create { Verb::Create } else { Verb::Update })?;
             let body = body::object(headers, endpoint.body(), &bytes)?;
+            note(call, &body);
             (if create { Operation::Create(body) } else { Operation::Update(body) }, options)
         }
     })
 }
 
+/// Notes what a client sent, where the audit log wants to know.
+fn note(call: &Call, body: &Body) {
+    if call.trail.wants_request() {
+        call.trail.request_object(body.value.clone());
+    }
+}
+
 /// The registry's reply in the shape that the client accepts.
 fn answer(call: &Call, kind: KindRef, reply: Reply, accepted: &Accepted) -> Result<Answer, Refusal> {
     // Only the kind itself has columns; a Status or a Scale is shown as it is.
+    if call.trail.wants_response() {
+        call.trail.response_object(reply.body.clone());
+    }
     let plain = accepted.shape == Shape::Whole || reply.body["kind"] != kind.kind;
     let mut answer = if plain {
         respond::value(reply.code, &reply.body, accepted)

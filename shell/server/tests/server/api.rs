@@ -14,7 +14,7 @@ async fn who_asks_decides_what_is_answered() {
     let world = World::new().await;
     let code = async |client: world::Client, path: &str| client.ask("GET", path, "").await.0;
     assert_eq!(code(world.stranger().await, "/readyz").await, 200);
-    assert_eq!(code(world.stranger().await, "/version").await, 200);
+    assert_eq!(code(world.stranger().await, "/version").await, 401);
     assert_eq!(code(world.stranger().await, MAPS).await, 401);
     assert_eq!(code(world.foreigner().await, "/readyz").await, 401);
     assert_eq!(code(world.admin().await, MAPS).await, 200);

@@ -2,6 +2,7 @@
 
 mod aggregation;
 mod api;
+mod audit;
 mod binary;
 mod connections;
 mod consistency;

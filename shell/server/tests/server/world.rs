@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use gantry_cluster::{Cluster, Setup};
 use gantry_registry::{Settings, bootstrap};
-use gantry_server::{Config, FrontProxy, Server, Tls, Version};
+use gantry_server::{Anonymous, AuditConfig, Config, FrontProxy, Server, Tls, Version};
 use gantry_store::{MemoryStore, Store};
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt, Full};
@@ -69,15 +69,20 @@ impl World {
 
     /// A server over a store that others may use too.
     pub async fn over(store: Arc<dyn Store>) -> Self {
-        Self::start(store, 0.0).await
+        Self::start(store, 0.0, None).await
     }
 
     /// A server that asks its clients to leave after every request.
     pub async fn unsociable() -> Self {
-        Self::start(Arc::new(MemoryStore::new()), 1.0).await
+        Self::start(Arc::new(MemoryStore::new()), 1.0, None).await
     }
 
-    async fn start(store: Arc<dyn Store>, goaway_chance: f64) -> Self {
+    /// A server that writes down who asked for what.
+    pub async fn audited(audit: AuditConfig) -> Self {
+        Self::start(Arc::new(MemoryStore::new()), 0.0, Some(audit)).await
+    }
+
+    async fn start(store: Arc<dyn Store>, goaway_chance: f64, audit: Option<AuditConfig>) -> Self {
         let authority = Authority::new();
         let settings = Settings::default();
         let seed = SEED.fetch_add(1 << 32, Ordering::Relaxed);
@@ -104,6 +109,10 @@ impl World {
             version: Version::default(),
             front_proxy,
             goaway_chance,
+            anonymous: Anonymous::health(),
+            authorization: gantry_server::Authorization::default(),
+            event_limits: Vec::new(),
+            audit,
             cluster: cluster.clone(),
         })
         .await

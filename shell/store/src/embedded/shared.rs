@@ -178,7 +178,7 @@ fn under(index: &Index, prefix: &[u8], limit: usize) -> Vec<(Bytes, Slot)> {
 impl Log for Arc<Shared> {
     async fn after(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Batch>>, StoreError> {
         let shared = self.clone();
-        super::blocking(move || shared.log_after(revision, limit)).await
+        crate::blocking(move || shared.log_after(revision, limit)).await
     }
 
     fn end(&self) -> StoreError {

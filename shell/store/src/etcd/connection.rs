@@ -194,6 +194,10 @@ impl Connection {
         self.number == other.number
     }
 
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
     pub(super) fn goes_to(&self, endpoint: &Endpoint) -> bool {
         self.endpoint == *endpoint
     }

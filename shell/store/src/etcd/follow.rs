@@ -2,7 +2,8 @@
 //!
 //! Invariants: what a reader gets is what `Assembly` lets out; a stream begins at the last position itself, whose
 //! events are known, so that etcd refuses it exactly when something after it was compacted; whoever waits for a
-//! revision that the watch has not reached makes it find out how far it is.
+//! revision that the watch has not reached makes it find out how far it is; a member that leaves a call without an
+//! answer is left by the watch as well.
 
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use tonic::Streaming;
 use super::Shared;
 use super::assembly::{Assembly, Broken};
 use super::boundary::MARK;
-use super::connection::Connection;
+use super::connection::{Connection, Endpoint};
 use super::message::{PutRequest, PutResponse, WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
 use super::nudge::{Act, Nudge};
 use crate::limits::etcd::{
@@ -34,8 +35,8 @@ impl EtcdWatch {
     /// Follows everything after `position`, a revision of etcd's. Must be called inside a tokio runtime.
     pub(super) fn start(shared: Arc<Shared>, position: i64) -> Self {
         let (out, batches) = mpsc::channel(WATCH_BATCHES);
-        let asked = shared.asked.subscribe();
-        let follower = Follower { shared, assembly: Assembly::new(position), asked, out };
+        let (asked, silent) = (shared.asked.subscribe(), shared.members.silent());
+        let follower = Follower { shared, assembly: Assembly::new(position), asked, silent, out };
         tokio::spawn(follower.run());
         EtcdWatch { batches }
     }
@@ -62,6 +63,7 @@ struct Follower {
     shared: Arc<Shared>,
     assembly: Assembly,
     asked: watch::Receiver<i64>,
+    silent: watch::Receiver<Option<Endpoint>>,
     out: mpsc::Sender<Result<Arc<Batch>, StoreError>>,
 }
 
@@ -69,6 +71,7 @@ impl Follower {
     async fn run(mut self) {
         let mut pause = RETRY_PAUSE;
         loop {
+            self.silent.mark_unchanged();
             let connection = self.shared.members.dial(true).await;
             let end = match &connection {
                 Ok(connection) => self.follow(connection).await,
@@ -126,8 +129,13 @@ impl Follower {
                     Ok(None) => return End::Lost(format!("{connection} ended the stream")),
                     Err(status) => return End::Lost(format!("{connection}: {}", super::failure::cause(&status))),
                 },
-                // The sender is in `shared`, so it is there.
+                // The senders are in `shared`, so they are there.
                 _ = self.asked.changed() => {}
+                _ = self.silent.changed() => {
+                    if self.silent.borrow_and_update().as_ref().is_some_and(|member| connection.goes_to(member)) {
+                        return End::Lost(format!("{connection} left a call without an answer"));
+                    }
+                }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => match nudge.fire(Instant::now()) {
                     Act::AskProgress => {
                         let progress = Some(WatchProgressRequest {});

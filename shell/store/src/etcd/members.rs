@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_rustls::TlsConnector;
 
@@ -30,6 +31,8 @@ pub(super) struct Members {
     dials: Rounds<Connection>,
     /// The cluster that all members must be of.
     cluster: OnceLock<u64>,
+    /// The member that was left last for want of an answer: who else hangs on it need not find out anew.
+    silent: watch::Sender<Option<Endpoint>>,
 }
 
 impl Members {
@@ -41,6 +44,7 @@ impl Members {
             current: Mutex::new(None),
             dials: Rounds::default(),
             cluster: OnceLock::new(),
+            silent: watch::Sender::new(None),
         }
     }
 
@@ -66,7 +70,7 @@ impl Members {
                     });
                     match accepted {
                         Err(failure @ (Failure::NotDone(_) | Failure::Lost(_))) => {
-                            self.leave(&connection);
+                            self.leave(&connection, &failure);
                             failure
                         }
                         answer => return answer,
@@ -91,13 +95,12 @@ impl Members {
         loop {
             let cause = match self.connection_until(deadline).await {
                 Ok(connection) => match connection.call(path, message.clone(), bound).await {
-                    Err(Failure::NotDone(cause)) => {
-                        self.leave(&connection);
-                        cause
-                    }
-                    Err(failure @ Failure::Lost(_)) => {
-                        self.leave(&connection);
-                        return Err(failure);
+                    Err(failure @ (Failure::NotDone(_) | Failure::Lost(_))) => {
+                        self.leave(&connection, &failure);
+                        match failure {
+                            Failure::NotDone(cause) => cause,
+                            lost => return Err(lost),
+                        }
                     }
                     answer => return answer,
                 },
@@ -169,8 +172,16 @@ impl Members {
         Err(StoreError::Unavailable { operation: "connect", cause })
     }
 
+    /// Tells of members that did not answer.
+    pub(super) fn silent(&self) -> watch::Receiver<Option<Endpoint>> {
+        self.silent.subscribe()
+    }
+
     /// Takes another member from now on, unless somebody already did.
-    pub(super) fn leave(&self, connection: &Connection) {
+    fn leave(&self, connection: &Connection, failure: &Failure) {
+        if matches!(failure, Failure::Lost(_)) {
+            self.silent.send_replace(Some(connection.endpoint().clone()));
+        }
         let mut current = self.current.lock();
         if current.as_ref().is_some_and(|current| current.is(connection)) {
             *current = None;

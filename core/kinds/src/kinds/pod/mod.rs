@@ -5,6 +5,7 @@ mod defaults;
 pub mod demand;
 mod gated;
 mod qos;
+pub mod references;
 mod resize;
 mod update;
 mod validate;

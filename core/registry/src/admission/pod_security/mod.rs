@@ -1,9 +1,11 @@
 //! Pod security: a namespace says by labels which level of restriction its pods must keep (`enforce`), and of which
-//! their creators are warned (`warn`). Templates of pods are only warned of. Nobody is exempt.
+//! their creators are warned (`warn`); a configuration speaks for namespaces that say nothing, and exempts. Templates of
+//! pods are only warned of.
 //!
 //! Invariants: the checks are pure functions of a pod and a version; all of them see its containers by one walk.
 
 mod baseline;
+mod config;
 mod pod;
 mod policy;
 mod restricted;
@@ -15,6 +17,7 @@ use std::collections::BTreeSet;
 use gantry_kinds::{NAMESPACE, POD, Status, Update};
 use serde_json::Value;
 
+pub use self::config::PodSecurity;
 use self::pod::{Pod, plural};
 use self::policy::{Level, Policies, Policy};
 use super::forbidden;
@@ -145,7 +148,11 @@ fn pods(case: &Case<'_>, object: &Value, draft: &mut Draft) -> Result<(), Refusa
     let Some(pointer) = template(case) else { return Ok(()) };
     let Some(pod) = object.pointer(pointer) else { return Ok(()) };
     let Some(namespace) = case.view.get(&NAMESPACE, "", &case.target().namespace) else { return Ok(()) };
-    let Policies { enforce, warn } = Policies::of(&namespace.value());
+    let settings = &case.context.settings.pod_security;
+    if settings.exempts(case, pod) {
+        return Ok(());
+    }
+    let Policies { enforce, warn } = Policies::of(&namespace.value(), settings);
     if case.kind() == &POD
         && let Some(why) = violated(enforce, pod)
     {
@@ -171,7 +178,8 @@ fn template(case: &Case<'_>) -> Option<&'static str> {
 
 /// Warnings of pods that a namespace has and would not take any more. Of those with one owner the first stands for all.
 fn existing(case: &Case<'_>, new: &Value, old: &Value) -> Vec<String> {
-    let (policy, before) = (Policies::of(new).enforce, Policies::of(old).enforce);
+    let all = &case.context.settings.pod_security;
+    let (policy, before) = (Policies::of(new, all).enforce, Policies::of(old, all).enforce);
     if policy == before || policy.level == Level::Privileged {
         return Vec::new();
     }

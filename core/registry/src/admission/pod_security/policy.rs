@@ -3,7 +3,7 @@
 use gantry_kinds::{ErrorList, FieldError, Path};
 use serde_json::Value;
 
-use super::Minor;
+use super::{Minor, PodSecurity};
 
 /// Start of the labels.
 const PREFIX: &str = "pod-security.kubernetes.io/";
@@ -28,6 +28,11 @@ pub(super) struct Policy {
     pub(super) version: Minor,
 }
 
+impl Policy {
+    /// Nothing is forbidden.
+    pub(super) const NONE: Policy = Policy { level: Level::Privileged, version: LATEST };
+}
+
 impl std::fmt::Display for Policy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self.level {
@@ -47,10 +52,11 @@ pub(super) struct Policies {
 }
 
 impl Policies {
-    /// Of the namespace's labels. A level that cannot be understood is enforced as the strictest.
-    pub(super) fn of(namespace: &Value) -> Self {
-        let enforce = policy(namespace, "enforce", Level::Restricted);
-        let mut warn = policy(namespace, "warn", Level::Privileged);
+    /// Of the namespace's labels, and where it has none of what all are held to. A level that cannot be understood is
+    /// enforced as the strictest.
+    pub(super) fn of(namespace: &Value, all: &PodSecurity) -> Self {
+        let enforce = policy(namespace, "enforce", all.enforce, Level::Restricted);
+        let mut warn = policy(namespace, "warn", all.warn, Level::Privileged);
         // Whoever says only what is enforced is warned of it too, before it is too late.
         if label(namespace, "warn").is_none() && enforce.level > warn.level {
             warn = enforce;
@@ -63,13 +69,17 @@ fn label<'a>(namespace: &'a Value, name: &str) -> Option<&'a str> {
     namespace["metadata"]["labels"].get(format!("{PREFIX}{name}"))?.as_str()
 }
 
-fn policy(namespace: &Value, mode: &str, otherwise: Level) -> Policy {
-    let level = label(namespace, mode).map_or(Level::Privileged, |text| level(text).unwrap_or(otherwise));
-    let version = label(namespace, &format!("{mode}-version")).and_then(version).unwrap_or(LATEST);
+fn policy(namespace: &Value, mode: &str, unsaid: Policy, otherwise: Level) -> Policy {
+    let dated = label(namespace, &format!("{mode}-version"));
+    let Some(text) = label(namespace, mode) else {
+        return Policy { version: dated.and_then(version).unwrap_or(unsaid.version), ..unsaid };
+    };
+    let level = level(text).unwrap_or(otherwise);
+    let version = dated.and_then(version).unwrap_or(unsaid.version);
     Policy { level, version }
 }
 
-fn level(text: &str) -> Option<Level> {
+pub(super) fn level(text: &str) -> Option<Level> {
     match text {
         "privileged" => Some(Level::Privileged),
         "baseline" => Some(Level::Baseline),
@@ -78,7 +88,7 @@ fn level(text: &str) -> Option<Level> {
     }
 }
 
-fn version(text: &str) -> Option<Minor> {
+pub(super) fn version(text: &str) -> Option<Minor> {
     if text == "latest" {
         return Some(LATEST);
     }

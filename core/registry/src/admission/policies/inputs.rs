@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::rights::Rights;
 use crate::admission::attributes::Attributes;
-use crate::case::Case;
+use crate::case::{Case, Refusal};
 
 /// What stays the same while expressions are evaluated about one request.
 pub(crate) struct Inputs<'a> {
@@ -32,11 +32,16 @@ impl<'a> Inputs<'a> {
             ..Asked::default()
         };
         Inputs {
-            rights: Rights { view: case.view, user: request.user },
+            rights: Rights::new(case, request.user),
             resource,
             request: request.request(case, kind),
             namespace: there.map(|object| object.value()).unwrap_or_default(),
         }
+    }
+
+    /// Ends the decision where what was evaluated with these values rests on an answer that is not there yet.
+    pub(crate) fn settled(&self) -> Result<(), Refusal> {
+        self.rights.settled()
     }
 
     /// The values of the variables that every expression knows.

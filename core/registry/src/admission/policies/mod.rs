@@ -28,7 +28,7 @@ use crate::case::{Case, Refusal};
 
 pub(super) use conditions::hold;
 pub(super) use inputs::Inputs;
-pub(crate) use mutation::mutate;
+pub(crate) use mutation::{Again, mutate};
 pub(crate) use validation::validate;
 
 /// The kinds that no policy is asked about: nobody is to lock himself out.

@@ -147,7 +147,9 @@ fn applies(
     let inputs = Inputs::new(case, request, invocation.kind);
     let activation = inputs.activation(Some(&object), old.as_ref());
     let activation = with_parameter(activation, invocation.parameter.as_deref());
-    Ok(hold(&invocation.policy.programs().conditions, &activation))
+    let held = hold(&invocation.policy.programs().conditions, &activation);
+    inputs.settled()?;
+    Ok(held)
 }
 
 /// The object that one mutation makes.
@@ -165,6 +167,7 @@ fn step(
     let activation = invocation.policy.programs().with_variables(activation);
     let mut budget = Budget::for_object();
     let said = mutation.expression.evaluate(&activation, &mut budget);
+    inputs.settled().map_err(Failure::Request)?;
     if budget.is_exhausted() {
         return Err(Failure::Policy(EXHAUSTED.to_owned()));
     }

@@ -5,31 +5,32 @@ use gantry_kinds::{
     ErrorList, FieldError, MUTATING_ADMISSION_POLICY, MUTATING_ADMISSION_POLICY_BINDING, Path,
     VALIDATING_ADMISSION_POLICY, VALIDATING_ADMISSION_POLICY_BINDING,
 };
-use gantry_policy::{Attributes, User, authorize};
+use gantry_policy::{Attributes, User};
 use serde_json::Value;
 
-use crate::case::Case;
+use crate::case::{Case, Refusal};
 
 /// What is wrong with a policy or a binding that its maker may not read the parameters of.
-pub(crate) fn check(case: &Case<'_>, new: &Value, old: Option<&Value>) -> ErrorList {
+pub(crate) fn check(case: &Case<'_>, new: &Value, old: Option<&Value>) -> Result<ErrorList, Refusal> {
     let (new, old) = (&new["spec"], old.map(|old| &old["spec"]));
     let same = |keys: &[&str]| old.is_some_and(|old| keys.iter().all(|key| old.get(*key) == new.get(*key)));
     let given = |key: &str| new.get(key).filter(|value| !value.is_null());
     let kind = case.kind();
     let wrong = if [&VALIDATING_ADMISSION_POLICY, &MUTATING_ADMISSION_POLICY].contains(&kind) {
-        given("paramKind")
-            .filter(|_| !same(&["paramKind"]))
-            .and_then(|kind| of_policy(case, kind))
-            .map(|why| ("paramKind", why))
+        match given("paramKind").filter(|_| !same(&["paramKind"])) {
+            Some(kind) => of_policy(case, kind)?.map(|why| ("paramKind", why)),
+            None => None,
+        }
     } else if [&VALIDATING_ADMISSION_POLICY_BINDING, &MUTATING_ADMISSION_POLICY_BINDING].contains(&kind) {
-        given("paramRef")
-            .filter(|_| !same(&["paramRef", "policyName"]))
-            .and_then(|reference| of_binding(case, str_at(new, "/policyName"), reference))
-            .map(|why| ("paramRef", why))
+        match given("paramRef").filter(|_| !same(&["paramRef", "policyName"])) {
+            Some(reference) => of_binding(case, str_at(new, "/policyName"), reference)?.map(|why| ("paramRef", why)),
+            None => None,
+        }
     } else {
         None
     };
-    wrong.into_iter().map(|(field, why)| FieldError::forbidden(&Path::new("spec").child(field), why)).collect()
+    let error = |(field, why): (&str, String)| FieldError::forbidden(&Path::new("spec").child(field), why);
+    Ok(wrong.map(error).into_iter().collect())
 }
 
 /// Group and resource of a kind; all resources where it is not known.
@@ -39,14 +40,19 @@ fn resource(case: &Case<'_>, api_version: &str, kind: &str) -> (String, String) 
     (group.to_owned(), resource.to_owned())
 }
 
-fn may(case: &Case<'_>, verb: &str, (group, resource): (&str, &str), namespace: &str, name: &str) -> bool {
-    let user = case.user();
+fn may(
+    case: &Case<'_>,
+    verb: &str,
+    (group, resource): (&str, &str),
+    namespace: &str,
+    name: &str,
+) -> Result<bool, Refusal> {
     let asked =
-        Attributes { user, verb, group, resource, subresource: "", namespace, name, field_selector: "", path: "" };
-    authorize(case.view, &asked).allowed
+        Attributes { group, version: "*", resource, namespace, name, ..Attributes::path(case.user(), verb, "") };
+    Ok(case.authorize(&asked)?.allowed)
 }
 
-fn of_policy(case: &Case<'_>, parameters: &Value) -> Option<String> {
+fn of_policy(case: &Case<'_>, parameters: &Value) -> Result<Option<String>, Refusal> {
     let (version, kind) = (str_at(parameters, "/apiVersion"), str_at(parameters, "/kind"));
     let (group, resource) = resource(case, version, kind);
     let why = || {
@@ -54,17 +60,17 @@ fn of_policy(case: &Case<'_>, parameters: &Value) -> Option<String> {
         let of = format!("(kind={kind}, apiVersion={version})");
         format!("user {user} must have \"get\" permission on all objects of the referenced paramKind {of}")
     };
-    (!may(case, "get", (&group, &resource), "", "")).then(why)
+    Ok((!may(case, "get", (&group, &resource), "", "")?).then(why))
 }
 
-fn of_binding(case: &Case<'_>, policy: &str, reference: &Value) -> Option<String> {
+fn of_binding(case: &Case<'_>, policy: &str, reference: &Value) -> Result<Option<String>, Refusal> {
     let mutating = case.kind() == &MUTATING_ADMISSION_POLICY_BINDING;
     let user = shown(case.user());
     let Some(policy) = case.view.policies(mutating).find(|known| known.name == policy) else {
-        let all = may(case, "get", ("*", "*"), "", "");
+        let all = may(case, "get", ("*", "*"), "", "")?;
         let need = format!("user {user} does not have \"get\" permission for all groups, versions and resources");
         let why = format!("unable to get policy {policy} to determine minimum required permissions and {need}");
-        return (!all).then_some(why);
+        return Ok((!all).then_some(why));
     };
     let (group, resource) = match policy.parameter_kind() {
         Some((api_version, kind)) => resource(case, api_version, kind),
@@ -72,12 +78,12 @@ fn of_binding(case: &Case<'_>, policy: &str, reference: &Value) -> Option<String
     };
     let name = str_at(reference, "/name");
     let verb = if name.is_empty() { "list" } else { "get" };
-    if may(case, verb, (&group, &resource), str_at(reference, "/namespace"), name) {
-        return None;
+    if may(case, verb, (&group, &resource), str_at(reference, "/namespace"), name)? {
+        return Ok(None);
     }
     // wire: of the binding of a mutating policy, user and verb change places.
     let (who, what) = if mutating { (verb, user.as_str()) } else { (user.as_str(), verb) };
-    Some(format!("user {who} does not have \"{what}\" permission on the object referenced by paramRef"))
+    Ok(Some(format!("user {who} does not have \"{what}\" permission on the object referenced by paramRef")))
 }
 
 /// wire: a user as Go prints the structure.

@@ -108,7 +108,9 @@ fn evaluate(case: &Case<'_>, request: &Attributes<'_>, invocation: &Invocation<'
     let closed = policy.fails_closed();
     let failed = |why: String| if closed { vec![Denial::of(why)] } else { Vec::new() };
     let programs = policy.programs();
-    match hold(&programs.conditions, &activation()) {
+    let held = hold(&programs.conditions, &activation());
+    inputs.settled()?;
+    match held {
         Ok(true) => {}
         Ok(false) => return Ok(Verdict::default()),
         Err(why) => return Ok(Verdict { denials: failed(why), ..Verdict::default() }),
@@ -125,6 +127,8 @@ fn evaluate(case: &Case<'_>, request: &Attributes<'_>, invocation: &Invocation<'
         }
         errors.extend(noted.err().into_iter().flat_map(|why| failed(failure(&note.source, &why))));
     }
+    drop(activation);
+    inputs.settled()?;
     Ok(Verdict { denials, errors })
 }
 

@@ -17,7 +17,7 @@ use gantry_kinds::{
 };
 use serde_json::Value;
 
-pub(crate) use self::mutation::mutate;
+pub(crate) use self::mutation::{Again, mutate};
 pub use self::review::AdmissionReview;
 pub(crate) use self::validation::validate;
 use super::attributes::Attributes;
@@ -72,7 +72,9 @@ impl<'v> Asked<'v> {
         if !webhook.conditions().is_empty() {
             let (object, old) = asked.objects(case, request)?;
             let inputs = Inputs::new(case, request, kind);
-            match hold(webhook.conditions(), &inputs.activation(object.as_ref(), old.as_ref())) {
+            let held = hold(webhook.conditions(), &inputs.activation(object.as_ref(), old.as_ref()));
+            inputs.settled()?;
+            match held {
                 Ok(true) => {}
                 Ok(false) => return Ok(None),
                 Err(_) if !webhook.fails_closed() => return Ok(None),

@@ -147,6 +147,38 @@ fn services_are_reached_from_everywhere() {
     });
 }
 
+/// Has a peer send what is for the loopback network to the node, as only a hostile neighbour does.
+fn attack(neighbour: &Peer, gateway: &str) -> [String; 3] {
+    let gateway = gateway.to_owned();
+    neighbour.inside(move || {
+        run("ip address flush dev lo");
+        run(&format!("ip route replace 127.0.0.0/8 via {gateway} dev eth0"));
+        for name in ["all", "eth0"] {
+            std::fs::write(format!("/proc/sys/net/ipv4/conf/{name}/route_localnet"), "1").expect("a setting");
+        }
+        // What serves the node alone, a port of the node, and a pod's port of the loopback address.
+        ["127.0.0.1:6000", "127.0.0.1:30080", "127.0.0.1:8088"].map(|address| ask(address).0)
+    })
+}
+
+#[test]
+fn neighbours_do_not_reach_the_loopback_network() {
+    in_namespace(|| {
+        let (mut node, [_one, two]) = node_with_pods();
+        let outside = Peer::new("out", "198.51.100.7", "192.0.2.1");
+        serve("private", SocketAddr::from(([127, 0, 0, 1], 6000)));
+        node.endpoints(&["10.42.0.2"]);
+        for answers in [attack(&outside, "192.0.2.1"), attack(&two, "10.42.0.1")] {
+            assert_eq!(answers, ["timed out"; 3]);
+        }
+        assert_eq!(ask("127.0.0.1:6000").0, "private 127.0.0.1");
+        assert_eq!(ask("127.0.0.1:30080").0, "one 10.42.0.1");
+        // Without the rules they would.
+        run("nft flush ruleset");
+        assert_eq!(attack(&outside, "192.0.2.1")[0], "private 198.51.100.7");
+    });
+}
+
 #[test]
 fn the_node_itself_can_be_an_endpoint() {
     in_namespace(|| {

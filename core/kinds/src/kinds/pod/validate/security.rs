@@ -107,7 +107,8 @@ fn check_seccomp(profile: Option<&SeccompProfile>, path: &Path, errors: &mut Err
     }
     let local_path = path.child("localhostProfile");
     match (profile.type_.as_str(), profile.localhost_profile.as_deref()) {
-        ("Localhost", None) => {
+        // A profile without a name is none: the runtime must not be asked to make do without.
+        ("Localhost", None | Some("")) => {
             errors.push(FieldError::required(&local_path, "must be set when seccomp type is Localhost"));
         }
         ("Localhost", Some(local)) => check_local_path(local, &local_path, errors),
